@@ -1,0 +1,1 @@
+"""The composition root: settings, start of a process, URL map, WSGI applications."""

@@ -1,0 +1,164 @@
+"""Django's settings, made from the booted instance; nothing here is set by hand."""
+
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from envoi.app import boot
+from envoi.kernel.secrets import instance_key
+
+INSTANCE = boot.current()
+CONFIG = INSTANCE.config
+ENVOI = INSTANCE
+
+DEBUG = False
+SECRET_KEY = instance_key(INSTANCE.home, purpose="django").hex()
+ALLOWED_HOSTS = list(CONFIG.web.allowed_hosts)
+CSRF_TRUSTED_ORIGINS = [CONFIG.web.public_url] if CONFIG.web.public_url else []
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "procrastinate.contrib.django",
+    "envoi.kernel",
+    "envoi.engine",
+    "envoi.web",
+    "envoi.console",
+    *(
+        f"{point.module}.{point.attr}"
+        for point in entry_points(group="envoi.packages")
+        if point.name in INSTANCE.packages
+    ),
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "envoi.web.security.ContentSecurityPolicy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "envoi.console.middleware.OperatorMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "envoi.app.urls"
+WSGI_APPLICATION = "envoi.app.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "envoi.console.context.shell",
+            ],
+        },
+    }
+]
+
+# Crash rules of the database path (architecture §2.3): SQL of a killed client must not go on and commit.
+CONNECTION_OPTIONS = (
+    "-c client_connection_check_interval=2000 -c idle_in_transaction_session_timeout=600000"
+    " -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 -c timezone=UTC"
+)
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        **(
+            {key.upper(): value for key, value in INSTANCE.lease.params().items()}
+            if INSTANCE.lease
+            else {"NAME": "none", "HOST": "/nonexistent"}
+        ),
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "options": CONNECTION_OPTIONS,
+            "application_name": "envoi",
+            **(INSTANCE.lease.options() if INSTANCE.lease else {}),
+        },
+        "TEST": {"NAME": None},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "kernel.Operator"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "console:sign-in"
+LOGIN_REDIRECT_URL = "/"
+OTP_TOTP_ISSUER = f"Envoi {CONFIG.instance.name}"
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 0.25  # hours: 15 minutes
+AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
+AXES_LOCKOUT_CALLABLE = "envoi.console.sign_in.locked_out"
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+AXES_IPWARE_PROXY_COUNT = 0
+
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_NAME = "envoi_session"
+SESSION_COOKIE_AGE = CONFIG.web.session_hours * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONFIG.web.https
+CSRF_COOKIE_NAME = "envoi_csrf"
+CSRF_FAILURE_VIEW = "envoi.console.failures.csrf"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if CONFIG.web.https else None
+SECURE_HSTS_SECONDS = 31_536_000 if CONFIG.web.https else 0
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = True
+LANGUAGE_CODE = CONFIG.instance.language
+LANGUAGES = [
+    ("en", "English"),
+    ("fr", "Français"),
+    ("sv", "Svenska"),
+    ("ko", "한국어"),
+    ("zh-hant", "繁體中文"),
+]
+LANGUAGE_COOKIE_NAME = "envoi_language"
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = INSTANCE.home / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "envoi.web.static.HashedStaticFiles"},
+}
+WHITENOISE_USE_FINDERS = True
+MEDIA_ROOT = INSTANCE.home / "files"
+SOURCE = Path(__file__).resolve().parent.parent
+
+LOGGING_CONFIG = None
+PROCRASTINATE_ON_APP_READY = None
+SILENCED_SYSTEM_CHECKS = ["axes.W003"]

@@ -1,0 +1,1 @@
+"""The shell of the console: sign-in, navigation, lists, forms, diagrams."""

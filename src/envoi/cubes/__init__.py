@@ -1,0 +1,1 @@
+"""Dimensions, measures, aggregates and reports."""

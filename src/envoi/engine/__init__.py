@@ -1,0 +1,1 @@
+"""The workflow engine: definitions, runner, dispatcher, journal, work tables."""

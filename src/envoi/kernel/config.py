@@ -1,0 +1,230 @@
+"""The configuration of an instance: `HOME/envoi.toml`, each key also as an environment variable (architecture §5.2).
+
+Precedence: environment, then file, then the default below. `[web] port` is `ENVOI_WEB_PORT`; three keys have well-known
+names of their own: `DATABASE_URL`, `SMTP_URL` and `ENVOI_HOME`. An unknown key is refused with the nearest known one.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, cast
+
+from envoi.kernel.errors import Invalid
+
+FILE_NAME = "envoi.toml"
+
+
+@dataclass(frozen=True)
+class InstanceConfig:
+    """`[instance]`: what this instance is called and in which zone and language it speaks by default."""
+
+    name: str = "envoi"
+    label: str = ""
+    timezone: str = "UTC"
+    language: str = "en"
+    test: bool = False
+    """Marks a test instance: the console shows a hatched band under the top bar."""
+    demo: bool = False
+
+
+@dataclass(frozen=True)
+class WebConfig:
+    """`[web]`: where the console listens and by which names it may be addressed."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    threads: int = 8
+    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    public_url: str = ""
+    https: bool = False
+    """True behind a TLS proxy: cookies are secure and HSTS is sent."""
+    session_hours: int = 12
+
+
+@dataclass(frozen=True)
+class DatabaseConfig:
+    """`[database]`: empty url means the embedded server."""
+
+    url: str = ""
+    shared_buffers_mb: int = 0
+    """0: chosen from the machine's memory."""
+    pool_size: int = 0
+
+
+@dataclass(frozen=True)
+class SmtpConfig:
+    """`[smtp]`: the relay of system mail (`SMTP_URL`); empty means that system mail waits in the console."""
+
+    url: str = ""
+    sender: str = ""
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """`[worker]`: the workers that `up` starts on this host."""
+
+    processes: int = 1
+    threads: int = 5
+    affinity: str = ","
+    """Names that this host accepts; a trailing comma also accepts work without an affinity (engine.md §2)."""
+    recycle_hours: float = 24
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """`[log]`: `format` is `console` or `json`."""
+
+    level: str = "info"
+    format: str = "console"
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration; `home` is absolute."""
+
+    home: Path
+    instance: InstanceConfig = field(default_factory=InstanceConfig)
+    web: WebConfig = field(default_factory=WebConfig)
+    database: DatabaseConfig = field(default_factory=DatabaseConfig)
+    smtp: SmtpConfig = field(default_factory=SmtpConfig)
+    worker: WorkerConfig = field(default_factory=WorkerConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+    @property
+    def file(self) -> Path:
+        """Where the file is, whether it exists or not."""
+        return self.home / FILE_NAME
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "instance": InstanceConfig,
+    "web": WebConfig,
+    "database": DatabaseConfig,
+    "smtp": SmtpConfig,
+    "worker": WorkerConfig,
+    "log": LogConfig,
+}
+WELL_KNOWN = {"DATABASE_URL": ("database", "url"), "SMTP_URL": ("smtp", "url")}
+# Variables that steer a process, not the instance: no key of the file answers to them.
+PROCESS_VARIABLES = (
+    "ENVOI_HOME",
+    "ENVOI_CLOCK_FILE",
+    "ENVOI_PG_",
+    "ENVOI_TEST_",
+    "ENVOI_BENCH_",
+    "ENVOI_CHAOS_",
+)
+
+
+def load(home: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read the configuration of the instance in `home`.
+
+    Raises Invalid for an unknown key, a value of a wrong type or a file that is not TOML; the message names the place.
+    """
+    home = home.absolute()
+    written = _read_file(home / FILE_NAME)
+    values: dict[str, dict[str, Any]] = {name: dict(section) for name, section in written.items()}
+    for variable, (section, key) in _variables().items():
+        if variable in environ:
+            values.setdefault(section, {})[key] = _convert(environ[variable], section, key, variable)
+    _refuse_unknown_variables(environ)
+    return Config(home=home, **{name: kind(**values.get(name, {})) for name, kind in SECTIONS.items()})
+
+
+def keys() -> list[tuple[str, str, str, Any]]:
+    """Return (section, key, environment variable, default) of every key; the reference page is made from it."""
+    names = {place: variable for variable, place in _variables().items()}
+    return [
+        (section, f.name, names[section, f.name], f.default)
+        for section, kind in SECTIONS.items()
+        for f in fields(kind)
+    ]
+
+
+def _variables() -> dict[str, tuple[str, str]]:
+    own = {
+        f"ENVOI_{section}_{f.name}".upper(): (section, f.name)
+        for section, kind in SECTIONS.items()
+        for f in fields(kind)
+    }
+    for name, place in WELL_KNOWN.items():
+        own = {variable: where for variable, where in own.items() if where != place} | {name: place}
+    return own
+
+
+def _read_file(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    try:
+        written = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid(f"{path} is not valid TOML: {error}. Mend that line.") from error
+    sections: dict[str, dict[str, Any]] = {}
+    for section, content in written.items():
+        if section not in SECTIONS:
+            raise Invalid(f"Unknown section [{section}] in {path}{_nearest(section, SECTIONS)}.")
+        if not isinstance(content, dict):
+            raise Invalid(f"[{section}] in {path} must be a section with keys, not a single value.")
+        known = {f.name for f in fields(SECTIONS[section])}
+        sections[section] = {}
+        for key, value in cast("dict[str, Any]", content).items():
+            if key not in known:
+                raise Invalid(f"Unknown key {section}.{key} in {path}{_nearest(key, known)}.")
+            sections[section][key] = _convert(value, section, key, f"{section}.{key} in {path}")
+    return sections
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    known = _variables()
+    for variable in environ:
+        if (
+            variable.startswith("ENVOI_")
+            and variable not in known
+            and not variable.startswith(PROCESS_VARIABLES)
+        ):
+            raise Invalid(f"Unknown environment variable {variable}{_nearest(variable, known)}.")
+
+
+def _nearest(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
+
+
+def _convert(value: Any, section: str, key: str, place: str) -> Any:
+    default = next(f.default for f in fields(SECTIONS[section]) if f.name == key)
+    wanted = type(default)
+    text = str(value).strip()
+    if wanted is bool:
+        if isinstance(value, bool):
+            return value
+        if text.lower() in {"1", "true", "yes", "on"}:
+            return True
+        if text.lower() in {"0", "false", "no", "off", ""}:
+            return False
+    elif wanted is tuple:
+        parts = cast("list[Any]", value) if isinstance(value, list) else text.split(",")
+        return tuple(str(part).strip() for part in parts if str(part).strip())
+    elif wanted in (int, float):
+        try:
+            if not isinstance(value, bool):
+                return wanted(text)
+        except ValueError:
+            pass
+    elif isinstance(value, str):
+        return value
+    raise Invalid(f"{place} must be {_KIND[wanted]}, not {value!r}.")
+
+
+_KIND = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    tuple: "a list of texts",
+}

@@ -1,0 +1,21 @@
+"""Tables of the kernel; one file per aggregate."""
+
+from envoi.kernel.models.audit import AuditEntry
+from envoi.kernel.models.folder import Folder, FolderRight
+from envoi.kernel.models.operator import Group, GroupMember, NamedRight, Operator
+from envoi.kernel.models.option import Option
+from envoi.kernel.models.outbox import OutboxItem
+from envoi.kernel.models.package import InstalledPackage
+
+__all__ = [
+    "AuditEntry",
+    "Folder",
+    "FolderRight",
+    "Group",
+    "GroupMember",
+    "InstalledPackage",
+    "NamedRight",
+    "Operator",
+    "Option",
+    "OutboxItem",
+]

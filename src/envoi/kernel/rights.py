@@ -1,0 +1,99 @@
+"""Named rights and the actor: in whose name something is done (delivery.md §1.5, architecture §3.4).
+
+Every service takes an `Actor`; there is no default one.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from envoi.kernel.errors import NotAllowed
+from envoi.kernel.models import GroupMember, NamedRight, Operator
+
+
+class Right(StrEnum):
+    """The named rights of the product; values as operators know them."""
+
+    ADMINISTRATION = "ADMINISTRATION"
+    APPROVAL_ADMINISTRATION = "APPROVAL ADMINISTRATION"
+    CENTRAL = "CENTRAL"
+    LOCAL = "LOCAL"
+    DELETE_FOLDER = "DELETE FOLDER"
+    EDIT_FOLDERS = "EDIT FOLDERS"
+    INSERT_FOLDERS = "INSERT FOLDERS"
+    EXPORT = "EXPORT"
+    IMPORT = "IMPORT"
+    RECIPIENT_IMPORT = "RECIPIENT IMPORT"
+    FILES_ACCESS = "FILES ACCESS"
+    MERGE = "MERGE"
+    PREPARE_DELIVERIES = "PREPARE DELIVERIES"
+    START_DELIVERIES = "START DELIVERIES"
+    PRIVACY_DATA_RIGHT = "PRIVACY DATA RIGHT"
+    PROGRAM_EXECUTION = "PROGRAM EXECUTION"
+    SQL_SCRIPT_EXECUTION = "SQL SCRIPT EXECUTION"
+    USE_SQL_DATA_MANAGEMENT_ACTIVITY = "USE SQL DATA MANAGEMENT ACTIVITY"
+    WORKFLOW = "WORKFLOW"
+    WEBAPP = "WEBAPP"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts, with what rights. ADMINISTRATION includes every other right."""
+
+    operator_id: int
+    name: str
+    rights: frozenset[Right] = frozenset()
+    group_ids: frozenset[int] = frozenset()
+    root_path: str = "/"
+    """The branch of folders that the actor is confined to; "/" is all of it."""
+    label: str = field(default="", compare=False)
+
+    @property
+    def is_administrator(self) -> bool:
+        """True when the actor may do everything."""
+        return Right.ADMINISTRATION in self.rights
+
+    def has(self, right: Right) -> bool:
+        """Return whether the actor has `right`."""
+        return right in self.rights or self.is_administrator
+
+    def require(self, right: Right, *, to: str) -> None:
+        """Raise NotAllowed unless the actor has `right`; `to` says what was asked ("start a technical workflow")."""
+        if not self.has(right):
+            raise NotAllowed(
+                f"{self.name} may not {to}: the right {right.value} is missing. An administrator can give it."
+            )
+
+
+def actor_of(operator: Operator) -> Actor:
+    """Return the actor for an operator, with its own rights and those of its groups (two queries)."""
+    groups = frozenset(GroupMember.objects.filter(operator=operator).values_list("group_id", flat=True))
+    names = (
+        NamedRight.objects.filter(operator=operator)
+        .values_list("name", flat=True)
+        .union(NamedRight.objects.filter(group_id__in=groups).values_list("name", flat=True))
+    )
+    known = {right.value: right for right in Right}
+    return Actor(
+        operator_id=operator.operator_id,
+        name=operator.name,
+        rights=frozenset(known[name] for name in names if name in known),
+        group_ids=groups,
+        root_path=operator.folder.path if operator.folder else "/",
+        label=str(operator),
+    )
+
+
+def actor_named(name: str) -> Actor:
+    """Return the actor of the operator called `name`. Raises NotAllowed when there is none or it is disabled."""
+    operator = Operator.objects.select_related("folder").filter(name=name).first()
+    if operator is None or operator.disabled:
+        raise NotAllowed(f"There is no active operator {name!r}. Create or enable it first.")
+    return actor_of(operator)
+
+
+INTERNAL = "internal"
+
+
+def internal() -> Actor:
+    """Return the actor of the built-in operator `internal`, in whose name the instance itself works."""
+    return actor_named(INTERNAL)

@@ -1,0 +1,1 @@
+"""core_default: what every instance has; it owns the heat map."""

@@ -1,0 +1,1 @@
+"""Technical workflows of core_default, one file each."""

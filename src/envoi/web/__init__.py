@@ -1,0 +1,1 @@
+"""REST root, SOAP router, health and metrics."""

@@ -1,0 +1,1 @@
+"""Versioned messages between instances, as frozen dataclasses."""
