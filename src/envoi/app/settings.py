@@ -1,5 +1,6 @@
 """Django's settings, made from the booted instance; nothing here is set by hand."""
 
+import os
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -75,20 +76,19 @@ CONNECTION_OPTIONS = (
     "-c client_connection_check_interval=2000 -c idle_in_transaction_session_timeout=600000"
     " -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 -c timezone=UTC"
 )
+_ASKED = INSTANCE.lease.connection() if INSTANCE.lease else {"dbname": "none", "host": "/nonexistent"}
+_APART = {"dbname": "NAME", "host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
-        **(
-            {key.upper(): value for key, value in INSTANCE.lease.params().items()}
-            if INSTANCE.lease
-            else {"NAME": "none", "HOST": "/nonexistent"}
-        ),
+        **{_APART[name]: value for name, value in _ASKED.items() if name in _APART},
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            "options": CONNECTION_OPTIONS,
-            "application_name": "envoi",
-            **(INSTANCE.lease.options() if INSTANCE.lease else {}),
+            "application_name": os.environ.get("ENVOI_PROCESS", "envoi"),
+            **{name: value for name, value in _ASKED.items() if name not in _APART},
+            # Ours come last: of two settings of one name, the later holds.
+            "options": f"{_ASKED.get('options', '')} {CONNECTION_OPTIONS}".strip(),
         },
         "TEST": {"NAME": None},
     }

@@ -83,6 +83,20 @@ class LogConfig:
 
 
 @dataclass(frozen=True)
+class MetricsConfig:
+    """`[metrics]`: who may read /metrics from elsewhere; empty means this host only."""
+
+    token: str = ""
+
+
+@dataclass(frozen=True)
+class TelemetryConfig:
+    """`[telemetry]`: where traces go by OTLP over HTTP; empty means nowhere. Needs the extra `telemetry`."""
+
+    endpoint: str = ""
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole configuration; `home` is absolute."""
 
@@ -93,6 +107,8 @@ class Config:
     smtp: SmtpConfig = field(default_factory=SmtpConfig)
     worker: WorkerConfig = field(default_factory=WorkerConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
 
     @property
     def file(self) -> Path:
@@ -107,11 +123,15 @@ SECTIONS: dict[str, type[Any]] = {
     "smtp": SmtpConfig,
     "worker": WorkerConfig,
     "log": LogConfig,
+    "metrics": MetricsConfig,
+    "telemetry": TelemetryConfig,
 }
 WELL_KNOWN = {"DATABASE_URL": ("database", "url"), "SMTP_URL": ("smtp", "url")}
 # Variables that steer a process, not the instance: no key of the file answers to them.
 PROCESS_VARIABLES = (
     "ENVOI_HOME",
+    "ENVOI_PROCESS",
+    "ENVOI_STATE_DIR",
     "ENVOI_CLOCK_FILE",
     "ENVOI_PG_",
     "ENVOI_TEST_",

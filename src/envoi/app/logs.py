@@ -1,0 +1,157 @@
+"""Logs of a process: structlog and stdlib logging through one chain, to standard error and HOME/log.
+
+Rooms write `structlog.get_logger(__name__).info("what happened", workflow=…)` or use stdlib logging; both
+come out alike. Fields that hold for a stretch of work (workflow, activity, task) are bound with
+`structlog.contextvars`. Secrets and e-mail addresses never reach a log: `mask` is the last step before a
+line is written.
+"""
+
+import logging
+import logging.handlers
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from envoi.kernel.config import LogConfig
+from envoi.kernel.errors import Invalid
+
+PROCESS_VARIABLE = "ENVOI_PROCESS"
+"""Set by `envoi up` in its children: the process's name, which is also the name of its file in HOME/log."""
+FILE_BYTES = 10 * 1024 * 1024
+FILES_KEPT = 1
+"""Beside the one being written: two files of 10 MB a process at most."""
+MASKED = "…"
+
+SECRET_KEY = re.compile(
+    r"pass(word|wd|phrase)?$|secret|token|authorization|cookie|credential|(api|private|instance|secret)_?key"
+    r"|dsn$|session_?id|otp|^pw$",
+    re.IGNORECASE,
+)
+_EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+")
+_URL_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    r"\b(password|passwd|pwd|secret|token|api_?key|authorization)(\"?'?\s*[=:]\s*)"
+    r"(\"[^\"]*\"|'[^']*'|(?:bearer |basic )?[^\s,;&]+)",
+    re.IGNORECASE,
+)
+
+
+def configure(process: str, log: LogConfig, home: Path | None = None) -> None:
+    """Send the logs of this process to standard error and, when `home` is given, to HOME/log/<process>.log
+    too.
+
+    The last call wins. Raises Invalid for an unknown level or format.
+    """
+    level = logging.getLevelNamesMapping().get(log.level.upper())
+    if level is None:
+        raise Invalid(f"log.level is {log.level!r}; use debug, info, warning, error or critical.")
+    if log.format not in ("console", "json"):
+        raise Invalid(f"log.format is {log.format!r}; use console or json.")
+
+    def named(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        event.setdefault("process", process)
+        return event
+
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        named,
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        mask,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(_formatter(shared, log.format, colors=sys.stderr.isatty()))
+    if home is not None:
+        folder = home / "log"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = logging.handlers.RotatingFileHandler(
+            folder / f"{process}.log", maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8"
+        )
+        file.setFormatter(_formatter(shared, log.format, colors=False))
+        handlers.append(file)
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level)
+    # Chatty libraries: their information is our debugging.
+    for name in ("procrastinate", "asyncio", "urllib3", "axes"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING) if level > logging.DEBUG else level)
+    logging.captureWarnings(True)
+
+
+def configure_from_environment(log: LogConfig, home: Path, *, process: str = "") -> None:
+    """Configure the logs of a command: a child of `up` writes its file too, any other only standard error.
+
+    `process` is what the command calls itself when nobody supervises it; a command that does one thing and
+    ends passes none and stays silent below warnings.
+    """
+    supervised = os.environ.get(PROCESS_VARIABLE, "")
+    if supervised:
+        configure(supervised, log, home)
+    elif process:
+        configure(process, log)
+    else:
+        quiet = log if log.level.lower() == "debug" else LogConfig(level="warning", format=log.format)
+        configure("envoi", quiet)
+
+
+def mask(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Replace secrets and e-mail addresses by marks, at any depth, in the message and in traces too."""
+    return {key: _masked(key, value) for key, value in event.items()}
+
+
+def _masked(key: str, value: Any) -> Any:
+    if key.startswith("_"):
+        return value
+    if SECRET_KEY.search(key) and value not in (None, ""):
+        return MASKED
+    if isinstance(value, str):
+        return _masked_text(value)
+    if isinstance(value, Mapping):
+        return {inner: _masked(str(inner), held) for inner, held in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked("", held) for held in cast("list[Any]", value)]
+    if value is None or isinstance(value, int | float):
+        return value
+    return _masked_text(str(value))
+
+
+def _masked_text(text: str) -> str:
+    text = _URL_CREDENTIALS.sub(rf"\1{MASKED}@", text)
+    text = _ASSIGNED.sub(rf"\1\2{MASKED}", text)
+    return _EMAIL.sub("<e-mail>", text)
+
+
+def _formatter(shared: list[Processor], form: str, *, colors: bool) -> logging.Formatter:
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0)
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    )
