@@ -1,0 +1,3 @@
+"""Names the plugin that holds the fixtures of every room (src/envoi/app/testing.py)."""
+
+pytest_plugins = ["envoi.app.testing"]
