@@ -1,8 +1,9 @@
 """The WSGI application of the web process."""
 
-from envoi.app import boot
+from envoi.app import boot, logs
 
-boot.setup()
+_instance = boot.setup()
+logs.configure_from_environment(_instance.config.log, _instance.home, process="web")
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
