@@ -5,7 +5,34 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+from envoi import __version__
+from envoi.console import navigation
+
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """Return the names that the frame of a page shows."""
-    return {"instance_name": settings.CONFIG.instance.name}
+    """Return what the frame of a page shows: instance, words of the navigation, who is signed in."""
+    instance = settings.CONFIG.instance
+    actor = getattr(request, "actor", None)
+    return {
+        "instance_name": instance.name,
+        "instance_label": instance.label,
+        "instance_zone": instance.timezone,
+        "is_test_instance": instance.test,
+        "version": __version__,
+        "actor": actor,
+        "initials": initials(actor.label or actor.name) if actor else "",
+        "density": "compact" if request.COOKIES.get("envoi_density") == "compact" else "",
+        "keys": "off" if request.COOKIES.get("envoi_keys") == "off" else "on",
+        "words": navigation.words(actor, _current_word(request)) if actor else (),
+    }
+
+
+def initials(name: str) -> str:
+    """Return one or two letters that stand for a name."""
+    parts = name.split()
+    return (parts[0][:1] + (parts[-1][:1] if len(parts) > 1 else "")).upper() if parts else "?"
+
+
+def _current_word(request: HttpRequest) -> str:
+    match = request.resolver_match
+    return str(match.kwargs.get("word") or getattr(match.func, "word", "")) if match else ""
