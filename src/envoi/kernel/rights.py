@@ -3,7 +3,9 @@
 Every service takes an `Actor`; there is no default one.
 """
 
-from dataclasses import dataclass, field
+import os
+import pwd
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from envoi.kernel.errors import NotAllowed
@@ -46,6 +48,8 @@ class Actor:
     root_path: str = "/"
     """The branch of folders that the actor is confined to; "/" is all of it."""
     label: str = field(default="", compare=False)
+    origin: str = field(default="", compare=False)
+    """Where the actor came in, when it is not the console: kept in the audit trail."""
 
     @property
     def is_administrator(self) -> bool:
@@ -92,8 +96,25 @@ def actor_named(name: str) -> Actor:
 
 
 INTERNAL = "internal"
+INSTALLER = Actor(
+    operator_id=0, name=INTERNAL, rights=frozenset({Right.ADMINISTRATION}), origin="installation"
+)
+"""Who acts while an instance has no operators yet; for installation only."""
 
 
 def internal() -> Actor:
     """Return the actor of the built-in operator `internal`, in whose name the instance itself works."""
     return actor_named(INTERNAL)
+
+
+def at_command_line() -> Actor:
+    """Return the actor of one who works on the instance's host.
+
+    Whoever can run commands there owns the instance and acts as `internal`; the audit trail names the user of the
+    operating system.
+    """
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return replace(internal(), origin=f"command line, user {user}")

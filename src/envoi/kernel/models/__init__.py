@@ -5,7 +5,7 @@ from envoi.kernel.models.folder import Folder, FolderRight
 from envoi.kernel.models.operator import Group, GroupMember, NamedRight, Operator
 from envoi.kernel.models.option import Option
 from envoi.kernel.models.outbox import OutboxItem
-from envoi.kernel.models.package import InstalledPackage
+from envoi.kernel.models.package import InstalledPackage, ShippedRow
 
 __all__ = [
     "AuditEntry",
@@ -18,4 +18,5 @@ __all__ = [
     "Operator",
     "Option",
     "OutboxItem",
+    "ShippedRow",
 ]

@@ -10,12 +10,18 @@ class OperatorManager(BaseUserManager["Operator"]):
     """Finds an operator by name, whatever its case."""
 
     def get_by_natural_key(self, username: str | None) -> "Operator":
-        """Return the operator that signs in as `username` (internal name or e-mail)."""
+        """Return the operator that signs in as `username` (internal name, or an e-mail that only one has).
+
+        Raises Operator.DoesNotExist, also when several share the address: none of them is meant for certain.
+        """
         name = username or ""
-        try:
-            return self.get(name__iexact=name)
-        except Operator.DoesNotExist:
-            return self.get(email__iexact=name)
+        found = self.filter(name__iexact=name).first()
+        if found is None and "@" in name:
+            sharing = list(self.filter(email__iexact=name)[:2])
+            found = sharing[0] if len(sharing) == 1 else None
+        if found is None:
+            raise Operator.DoesNotExist(f"no operator signs in as {name!r}")
+        return found
 
 
 class Operator(AbstractBaseUser):
@@ -27,6 +33,8 @@ class Operator(AbstractBaseUser):
     email = models.CharField(max_length=254, blank=True, default="")
     disabled = models.BooleanField(default=False)
     built_in = models.BooleanField(default=False)
+    technical = models.BooleanField(default=False)
+    """One in whose name the instance works: it gets notices and owns runs, but nobody signs in as it."""
     language = models.CharField(max_length=10, blank=True, default="")
     timezone = models.CharField(max_length=64, blank=True, default="")
     theme = models.CharField(max_length=5, blank=True, default="")
@@ -55,7 +63,7 @@ class Operator(AbstractBaseUser):
     @property
     def is_active(self) -> bool:
         """Django's word for "may sign in"."""
-        return not self.disabled
+        return not self.disabled and not self.technical
 
     @property
     def is_staff(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which packages the instance has."""
+"""Which packages the instance has, and what each of them shipped."""
 
 from django.db import models
 
@@ -14,3 +14,25 @@ class InstalledPackage(models.Model):
     class Meta:
         db_table = "xtk_package"
         ordering = ("package_id",)
+
+
+class ShippedRow(models.Model):
+    """What a package shipped under one key, so that a later version can tell what an operator changed since.
+
+    `values` are those last written (or accepted) on this instance: the base of a three-way merge. `offered` are
+    those of a newer version which were not written because the row had been changed; null when nothing is open.
+    """
+
+    shipped_row_id = models.BigAutoField(primary_key=True)
+    entity = models.CharField(max_length=64)
+    """Schema name: `xtk:folder`."""
+    key = models.CharField(max_length=255)
+    """The row's name among those of its entity."""
+    package = models.CharField(max_length=64)
+    values = models.JSONField()
+    offered = models.JSONField(null=True)
+    shipped_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "xtk_shipped"
+        constraints = (models.UniqueConstraint(fields=("entity", "key"), name="xtk_shipped_once"),)

@@ -1,0 +1,262 @@
+"""`envoi init`: create an instance, or bring an existing one up to date."""
+
+import os
+import secrets
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from envoi.cli.main import Context, emit_json, json_option, say
+from envoi.kernel import config
+from envoi.kernel.errors import Conflict, Invalid, Refused
+
+ALWAYS = "core_default"
+# What the product itself puts into a folder; anything else in it belongs to somebody else.
+OURS = {
+    config.FILE_NAME,
+    f"{config.FILE_NAME}.new",
+    "run",
+    "log",
+    "secrets",
+    "postgres",
+    "static",
+    "files",
+    "spool",
+}
+FILE = """\
+# Configuration of the instance {name}. Each key can also be given as an environment variable: `port` of [web] as
+# ENVOI_WEB_PORT, the database's url as DATABASE_URL, the mail relay's as SMTP_URL. The environment wins.
+
+[instance]
+name = "{name}"
+# label = "Our campaigns"
+# timezone = "Europe/Paris"
+# language = "en"           # en, fr, sv, ko or zh-hant
+# test = true               # marks a test instance on every page
+
+[web]
+# host = "127.0.0.1"
+# port = 8080
+# allowed_hosts = ["localhost", "127.0.0.1"]
+# public_url = "https://campaigns.example.com"
+# https = true              # behind a proxy that speaks TLS
+
+[database]
+# url = "postgresql://envoi@db.example.com/envoi"    # empty: the embedded PostgreSQL, kept in this folder
+
+[smtp]
+# url = "smtp://user:password@mail.example.com:587"  # relay of system mail; without it such mail waits
+# sender = "envoi@example.com"
+
+[worker]
+# processes = 1
+# threads = 5
+"""
+
+
+@click.command()
+@click.option(
+    "--packages", "asked", default="", metavar="A,B", help="Packages to install besides core_default."
+)
+@click.option("--name", metavar="NAME", help="Name of a new instance (the folder's name when not given).")
+@click.option(
+    "--admin-password-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="First line: the password of admin, instead of a generated one.",
+)
+@click.option("--join", metavar="URL", help="Bring this host into the instance whose database is at URL.")
+@json_option
+@click.pass_obj
+def init(
+    context: Context,
+    asked: str,
+    name: str | None,
+    admin_password_file: Path | None,
+    join: str | None,
+    as_json: bool,
+) -> None:
+    """Create an instance in the home folder, or bring an existing one up to date.
+
+    Safe to run again, also after it was interrupted.
+    """
+    if join:
+        raise Refused(
+            "--join is not there yet: a second host comes with the issue that spreads an instance over hosts. Until "
+            "then copy envoi.toml and the folder secrets to it, and set [database] url to the shared database."
+        )
+    home = context.home
+    password = _read_password(admin_password_file)
+    fresh = make_folder(home, name)
+    names = _wanted(home, [part.strip() for part in asked.split(",") if part.strip()])
+
+    from envoi.app import boot
+
+    instance = boot.setup(home, packages=names)
+    done = prepare(instance, names)
+    for line in done.kept:
+        say(f"Left as it is, an operator changed it: {line}")
+    if not as_json:
+        say(_summary(home, fresh, done))
+    _first_sign_in(instance, done.packages, password, as_json)
+
+
+def prepare(instance: Any, names: tuple[str, ...] = ()) -> Any:
+    """Bring the instance of this process up to date: tables, seed rows, workflows; returns `Installation`.
+
+    Cheap when nothing is to do. One process at a time; others wait. Django must be set up.
+    """
+    from envoi.kernel import packages, rights
+
+    done = packages.install(names, actor=rights.INSTALLER)
+    _check_key(instance.home)
+    return done
+
+
+def make_folder(home: Path, name: str | None = None) -> bool:
+    """Make the folder of an instance with its configuration file; return False when it was there.
+
+    Raises Conflict when the folder holds something else, Invalid when the name cannot be one.
+    """
+    file = home / config.FILE_NAME
+    if file.exists():
+        if name is not None and config.load(home).instance.name != name:
+            raise Conflict(
+                f"{home} holds another instance. Rename it in {file}, or give another folder by --home."
+            )
+        return False
+    if home.exists() and not home.is_dir():
+        raise Conflict(f"{home} is a file. Give a folder by --home.")
+    foreign = (
+        sorted(entry.name for entry in home.iterdir() if entry.name not in OURS) if home.exists() else []
+    )
+    if foreign:
+        raise Conflict(
+            f"{home} is not empty and holds no instance ({', '.join(foreign[:3])}{', …' if foreign[3:] else ''}). "
+            "Give an empty folder by --home."
+        )
+    name = name or _name_from(home)
+    if not _is_name(name):
+        raise Invalid(f"{name!r} cannot name an instance: use letters, digits, '-' and '_', 40 at most.")
+    # Root's database runs as another user, who has to pass through; nobody but its owner can list the folder.
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    if not home.exists():
+        home.mkdir(mode=mode, parents=True)
+        home.chmod(mode)
+    _write(file, FILE.format(name=name))
+    return True
+
+
+def _write(file: Path, text: str) -> None:
+    new = file.with_name(f"{file.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)
+
+
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= 40 and name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+
+
+def _name_from(home: Path) -> str:
+    return home.name if _is_name(home.name) and home.name != "var" else "envoi"
+
+
+def _wanted(home: Path, asked: list[str]) -> tuple[str, ...]:
+    """Return what is asked for, what is there and what an interrupted run began, with all they require."""
+    import psycopg
+
+    from envoi.app import boot
+    from envoi.kernel import packages
+
+    packages.resolve(asked)  # refuse a misspelt name before a server is started
+    with closing(boot.acquire(config.load(home))) as lease, psycopg.connect(lease.dsn()) as connection:
+        try:
+            there = [name for (name,) in connection.execute("SELECT name FROM xtk_package").fetchall()]
+        except psycopg.errors.UndefinedTable:
+            there = []
+    return packages.resolve((ALWAYS, *asked, *there))
+
+
+def _check_key(home: Path) -> None:
+    """Tie the instance's key to its database: a key of another instance is refused before it spoils anything."""
+    from django.db import transaction
+
+    from envoi.kernel import clock, secrets
+    from envoi.kernel.models import Option
+    from envoi.kernel.models.option import DataType
+
+    mine = secrets.instance_key(home, purpose="fingerprint").hex()
+    with transaction.atomic():
+        option, _ = Option.objects.get_or_create(
+            name="EnvoiKeyFingerprint",
+            defaults={
+                "data_type": DataType.STRING,
+                "string_value": mine,
+                "description": "Tells whether a host has the key that belongs to this database.",
+                "modified_at": clock.now(),
+            },
+        )
+    if option.string_value != mine:
+        raise Refused(
+            f"{home / secrets.KEY_FILE} is not the key of this database. Put the key back that belongs to it; with "
+            "another one stored passwords cannot be read."
+        )
+
+
+def _read_password(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    lines = file.read_text(encoding="utf-8").splitlines()
+    if not lines or not lines[0]:
+        raise Invalid(f"{file} must hold the password of admin in its first line.")
+    return lines[0]
+
+
+def _first_sign_in(instance: Any, names: tuple[str, ...], password: str | None, as_json: bool) -> None:
+    """Give `admin` a password when nobody could sign in and administer otherwise, and print the last words.
+
+    A generated password is printed before it is committed: killed in between, the next run makes another, while the
+    other order could lose the only copy.
+    """
+    from django.db import transaction
+
+    from envoi.kernel import operators, rights
+
+    with transaction.atomic():
+        shown = None
+        if not operators.administrators():
+            chosen = password or secrets.token_urlsafe(15)
+            operators.set_password("admin", chosen, actor=rights.at_command_line())
+            shown = None if password else chosen
+        elif password:
+            say("The password file was not used: there is an administrator. See `envoi operator password`.")
+        if as_json:
+            emit_json(
+                {
+                    "instance": instance.config.instance.name,
+                    "home": str(instance.home),
+                    "packages": list(names),
+                    "admin_password": shown,
+                }
+            )
+        elif shown:
+            say(f"Sign in as admin with the password {shown} (shown this once).")
+
+
+def _summary(home: Path, fresh: bool, done: Any) -> str:
+    if fresh:
+        return f"Made an instance in {home} with {', '.join(done.packages)}."
+    parts = []
+    if done.added:
+        parts.append(f"installed {', '.join(done.added)}")
+    if done.migrated:
+        parts.append(f"applied {len(done.migrated)} migrations")
+    return f"The instance in {home} is up to date" + (
+        f": {'; '.join(parts)}." if parts else "; nothing to do."
+    )
