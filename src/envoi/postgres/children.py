@@ -1,4 +1,4 @@
-"""Start programs of PostgreSQL as the user of the place, with a small environment and tied to their parent."""
+"""Start programs of PostgreSQL as the user of the place, with a small environment, tied to their parent."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def tied_to_me() -> Callable[[], None]:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of orphaned grandchildren: server processes whose postmaster was killed come to us."""
+    """Become the parent of orphaned grandchildren: of server processes whose postmaster was killed."""
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -103,8 +103,8 @@ def runnable(place: Place, pg: PgBin) -> PgBin:
             return copy
         pg = copy
     raise NoPostgres(
-        f"{pg.bin}: user {place.user} cannot execute the programs there (folder not passable, or mounted noexec). "
-        "Mend that, or name another place by ENVOI_STATE_DIR."
+        f"{pg.bin}: user {place.user} cannot execute the programs there (folder not passable, or noexec). "
+        "Mend that, or name another place by ENVOI_PG_STATE_DIR."
     )
 
 

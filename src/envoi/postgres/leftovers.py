@@ -16,12 +16,13 @@ STEP = 0.02
 
 
 def clear(data: Path, tell: Callable[[str], None]) -> int | None:
-    """End what still runs in `data` without a keeper; return the pid that postmaster.pid wrongly names, if any.
+    """End what still runs in `data` without a keeper; return the pid that postmaster.pid wrongly names.
 
     Only for the holder of the keeper's lock. A postmaster without its keeper is shut down (fast, after a
     minute immediately); server processes without a postmaster are killed, which is what crash recovery
-    expects. The pid returned belongs to a zombie that nobody reaps or to an unrelated process; handing it to
-    `postgres` as PG_GRANDPARENT_PID makes that pid, and nothing else, not count as a running server.
+    expects. The pid returned, None as a rule, belongs to a zombie that nobody reaps or to an unrelated
+    process; handing it to `postgres` as PG_GRANDPARENT_PID makes that pid, and nothing else, not count as a
+    running server.
     """
     named = named_pid(data)
     if named is not None and lives_in(named, data):
@@ -46,7 +47,7 @@ def named_pid(data: Path) -> int | None:
 
 
 def pid_file(data: Path) -> list[str]:
-    """Lines of postmaster.pid, [] when there is none (pid, data, start, port, socket, address, memory, status)."""
+    """Lines of postmaster.pid: pid, data, start, port, socket, address, memory, status; [] without one."""
     try:
         return (data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:

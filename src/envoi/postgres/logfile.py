@@ -22,6 +22,10 @@ class LogFile:
         hand_over(home, self.handle)
         self._home = home
 
+    def close(self) -> None:
+        """Close the file (a server that writes into it has it open itself)."""
+        os.close(self.handle)
+
     def say(self, text: str) -> None:
         """Add a line in the server's own format."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())

@@ -33,11 +33,11 @@ def ensure_passwords(home: Path) -> dict[str, str]:
 
 
 def read_passwords(home: Path) -> dict[str, str]:
-    """Role -> password. Raises NotRunning when the instance has none, ForeignInstance when they are unreadable."""
+    """Role -> password. Raises NotRunning when the instance has none, ForeignInstance when unreadable."""
     found = _read(home)
     if found is None:
         raise NotRunning(
-            f"{password_file(home)}: no passwords yet; the database of this instance never started."
+            f"{password_file(home)}: no passwords yet; the database of this instance never started. Start it."
         )
     return found
 
@@ -50,14 +50,15 @@ def _read(home: Path) -> dict[str, str] | None:
 
 
 def fingerprint(passwords: dict[str, str]) -> str:
-    """Hash by which a cluster remembers with which passwords it was set up (they are random, so none leaks)."""
+    """Hash by which a cluster remembers its passwords (they are long and random: the hash tells nothing)."""
     return hashlib.sha256("\n".join(passwords[role] for role in ROLES).encode()).hexdigest()
 
 
 def scram_verifier(password: str) -> str:
-    """What PostgreSQL stores for a password (RFC 5803), so that the password itself never reaches a statement.
+    """What PostgreSQL stores for a password (RFC 5803).
 
-    The password must be ASCII, as `ensure_passwords` makes them: no SASLprep is done.
+    Statements carry it in place of the password, which so never reaches a log. The password must be ASCII, as
+    `ensure_passwords` makes them: no SASLprep is done.
     """
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, ROUNDS)

@@ -69,8 +69,8 @@ def _socket_in(folder: Path) -> str:
 
 
 def state_dir() -> Path:
-    """The system's state directory of the product; ENVOI_STATE_DIR names another."""
-    return Path(os.path.realpath(os.environ.get("ENVOI_STATE_DIR") or STATE_DIR))
+    """The system's state directory of the product; ENVOI_PG_STATE_DIR names another."""
+    return Path(os.path.realpath(os.environ.get("ENVOI_PG_STATE_DIR") or STATE_DIR))
 
 
 def record_file(home: Path) -> Path:
@@ -136,7 +136,7 @@ def settle(home: Path) -> Place:
         raise PlaceUnusable(
             f"{place.root}: user {place.user}, who runs the server, cannot reach this folder. "
             f"Give it and its parents the permission to pass (chmod o+x)"
-            + ("." if place.base == home else ", or name another state directory by ENVOI_STATE_DIR.")
+            + ("." if place.base == home else ", or name another state directory by ENVOI_PG_STATE_DIR.")
         )
     return place
 
@@ -210,8 +210,9 @@ def _check_pointer(place: Place) -> None:
     record = read_json(record_file(other)) if other.exists() else None
     if record is not None and record.get("base") == str(place.base):
         raise ForeignInstance(
-            f"{place.home}: is a copy of {other}, and both name {place.base} as the place of their data. Remove "
-            f"{record_file(place.home)} to give the copy an empty database, then restore a backup into it."
+            f"{place.home}: is a copy of {other}, and both name {place.base} as the place of their "
+            f"data. Remove {record_file(place.home)} to give the copy an empty database, then "
+            "restore a backup into it."
         )
 
 
@@ -228,8 +229,8 @@ def _user_for_root() -> tuple[str, int, int]:
         if account.pw_uid != 0:
             return name, account.pw_uid, account.pw_gid
     raise PlaceUnusable(
-        "PostgreSQL refuses to run as root, and this machine has neither a user `envoi` nor `nobody` to drop to. "
-        "Make one: useradd --system --no-create-home envoi"
+        "PostgreSQL refuses to run as root, and this machine has neither a user `envoi` nor `nobody` to "
+        "drop to. Make one: useradd --system --no-create-home envoi"
     )
 
 

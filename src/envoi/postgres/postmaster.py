@@ -57,11 +57,8 @@ class Postmaster:
     def ready(self) -> bool:
         """Whether it accepts connections, as written by itself into postmaster.pid."""
         lines = pid_file(self.data)
-        return (
-            len(lines) > STATUS_LINE
-            and lines[STATUS_LINE].strip() == "ready"
-            and named_pid(self.data) == self.pid
-        )
+        says_ready = len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready"
+        return says_ready and named_pid(self.data) == self.pid
 
     def ended(self) -> int | None:
         """Exit code once it has ended (negative: the signal), else None."""

@@ -26,6 +26,7 @@ def server_settings(pg: PgBin, socket: str, override: Mapping[str, str] | None =
         # One machine, no replicas: minimal WAL makes loads into fresh tables cheap. fsync stays on.
         "wal_level": "minimal",
         "max_wal_senders": "0",
+        "max_logical_replication_workers": "0",
         "max_wal_size": "2GB",
         "fsync": "on",
         "autovacuum": "on",
@@ -60,7 +61,7 @@ def as_arguments(settings: Mapping[str, str]) -> list[str]:
 
 def _shared_memory() -> int:
     try:
-        found = os.statvfs("/dev/shm")
+        found = os.statvfs("/dev/shm")  # noqa: S108 - POSIX shared memory lies there
     except OSError:
         return 0
     return found.f_frsize * found.f_blocks

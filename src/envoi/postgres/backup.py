@@ -1,0 +1,115 @@
+"""Back a database up into one file, and put such a file in its place again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import psycopg
+
+from envoi.postgres.databases import create_database, drop_database, exchange_database, sessions_on
+from envoi.postgres.errors import InUse, NotADump, PlaceUnusable
+from envoi.postgres.files import sync_folder
+from envoi.postgres.find import PgBin
+from envoi.postgres.lease import Lease
+from envoi.postgres.passwords import READER, USER
+from envoi.postgres.tools import list_archive, programs_for, run_tool
+
+MAGIC = b"PGDMP"
+JOBS = 4
+
+
+def dump(lease: Lease, file: Path | str, *, dbname: str | None = None) -> int:
+    """Write the database into `file` (pg_dump's custom format, mode 0600); return its size in bytes.
+
+    The file gets its name only when it is complete and on the disk. Raises ToolFailed, PlaceUnusable.
+    """
+    file = Path(os.path.abspath(file))
+    pg = programs_for(lease)
+    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        run_tool(lease, pg, "pg_dump", ["--format=custom", f"--file={partial}"], dbname=dbname)
+        _sync_file(partial)
+        partial.replace(file)
+        sync_folder(file.parent)
+    except OSError as error:
+        raise PlaceUnusable(f"{file}: cannot be written ({error.strerror}). Choose another place.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return file.stat().st_size
+
+
+def restore(lease: Lease, file: Path | str, *, end_sessions: bool = False) -> None:
+    """Replace the database by the contents of `file`, made by `dump` (or by pg_dump -Fc).
+
+    The file is read into a fresh database, which takes the name at the end: a failure leaves the old one as
+    it was. end_sessions: end other sessions on the database; without it they make it refuse. Raises NotADump,
+    InUse, ToolFailed, DatabaseRefused.
+    """
+    file = Path(os.path.abspath(file))
+    pg = programs_for(lease)
+    contents = read_contents(pg, file)
+    if not end_sessions:
+        others = sessions_on(lease, lease.dbname)
+        if others:
+            raise InUse(
+                f"database {lease.dbname}: in use by {', '.join(others)}. Stop the processes of the instance "
+                "first, or tell the command to end their sessions."
+            )
+    mark = secrets.token_hex(4)
+    fresh, aside = f"{lease.dbname}_restored_{mark}", f"{lease.dbname}_replaced_{mark}"
+    create_database(lease, fresh)
+    try:
+        fill(lease, pg, file, fresh, with_rights=keeps_rights(lease, contents))
+        exchange_database(lease, lease.dbname, fresh, aside)
+    except BaseException:
+        drop_database(lease, fresh)
+        raise
+    drop_database(lease, aside)
+
+
+def fill(lease: Lease, pg: PgBin, file: Path, dbname: str, *, with_rights: bool) -> None:
+    """Read an archive into the empty database `dbname`, then gather statistics. Raises ToolFailed."""
+    arguments = ["--no-owner", "--exit-on-error", f"--jobs={min(JOBS, os.cpu_count() or 1)}"]
+    if not with_rights:
+        arguments.append("--no-privileges")
+    run_tool(lease, pg, "pg_restore", [*arguments, str(file)], dbname=dbname)
+    with psycopg.connect(lease.dsn(USER, dbname), autocommit=True) as session:
+        session.execute("ANALYZE")
+
+
+def read_contents(pg: PgBin, file: Path) -> str:
+    """Table of contents of an archive. Raises NotADump when the file is something else, or damaged."""
+    try:
+        with file.open("rb") as stream:
+            is_archive = stream.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise NotADump(
+            f"{file}: cannot be read ({error.strerror}). Name a file of `envoi db backup`."
+        ) from error
+    contents = list_archive(pg, file) if is_archive else None
+    if contents is None:
+        raise NotADump(
+            f"{file}: is no backup that pg_restore {pg.version} can read. Name a file of `envoi db backup`."
+        )
+    return contents
+
+
+def keeps_rights(lease: Lease, contents: str) -> bool:
+    """Whether GRANTs of the archive can be repeated here: between embedded servers the roles are the same.
+
+    Elsewhere rights would name roles that the other server does not have; the embedded server's default
+    privileges then give envoi_read what it needs.
+    """
+    owners = {line.rsplit(" ", 1)[-1] for line in contents.splitlines() if line[:1].isdigit()}
+    return lease.embedded and owners <= {USER, READER, "envoi_owner", "postgres"}
+
+
+def _sync_file(file: Path) -> None:
+    handle = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
