@@ -34,7 +34,7 @@ from envoi.kernel import clock as kernel_clock
 
 ROOT = Path(__file__).resolve().parents[3]
 REPORT = ROOT / ".test-report.json"
-PLAIN = ("src/envoi/postgres/", "tests/architecture/")
+PLAIN = ("src/envoi/postgres/", "tests/architecture/", "tests/acceptance/")
 MOMENT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 # Set in every process of the run, and so in all that they start: by it leftovers are found.
 MARK = "ENVOI_TEST_SESSION"
@@ -87,7 +87,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[MARK] = str(folder)
         if config.option.basetemp is None:
             config.option.basetemp = str(folder / "tmp")
-    config.pluginmanager.register(_Run(config), "envoi-run")
+    config.stash[RUN] = _Run(config)
+    config.pluginmanager.register(config.stash[RUN], "envoi-run")
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -188,7 +189,7 @@ class _Run:
         if report.failed or (report.skipped and found["outcome"] == "passed"):
             found["outcome"] = report.outcome
 
-    # trylast: inside of the terminal's wrapper, which prints the summary, but after xdist has ended its workers
+    # trylast: inside of the wrapper that prints the summary, but after xdist has ended its workers
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
         """Write the report, stop the server, and fail the run when a process is left of it."""
@@ -217,6 +218,9 @@ class _Run:
         """Name what was left."""
         for line in self.left:
             terminalreporter.write_line(f"LEFT BEHIND BY THE RUN (now killed): {line}", red=True)
+
+
+RUN = pytest.StashKey[_Run]()
 
 
 def _blocker(config: pytest.Config) -> Any:
@@ -314,7 +318,7 @@ def committed_db(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     from envoi.app import boot
     from envoi.postgres import server
 
-    run: _Run = request.config.pluginmanager.get_plugin("envoi-run")
+    run = request.config.stash[RUN]
     if "db" in request.fixturenames:
         raise pytest.UsageError("committed_db and db do not go together: one commits, the other rolls back.")
     database = Database(f"t_{secrets.token_hex(6)}", "", run.home)
@@ -335,7 +339,7 @@ def committed_db(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def home(request: pytest.FixtureRequest) -> Path:
     """A folder for an instance that the test makes itself; another user may pass through it."""
-    run: _Run = request.config.pluginmanager.get_plugin("envoi-run")
+    run = request.config.stash[RUN]
     folder = run.folder / "homes" / f"h{secrets.token_hex(4)}"
     folder.mkdir(mode=0o711)
     return folder
