@@ -20,6 +20,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from envoi.kernel.config import LogConfig
 from envoi.kernel.errors import Invalid
+from envoi.postgres.files import hand_over, make_folder
 
 PROCESS_VARIABLE = "ENVOI_PROCESS"
 """Set by `envoi up` in its children: the process's name, which is also the name of its file in HOME/log."""
@@ -83,10 +84,11 @@ def configure(process: str, log: LogConfig, home: Path | None = None) -> None:
     handlers[0].setFormatter(_formatter(shared, log.format, colors=sys.stderr.isatty()))
     if home is not None:
         folder = home / "log"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(home, folder)
         file = logging.handlers.RotatingFileHandler(
             folder / f"{process}.log", maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8"
         )
+        hand_over(home, folder / f"{process}.log")
         file.setFormatter(_formatter(shared, log.format, colors=False))
         handlers.append(file)
     root = logging.getLogger()

@@ -7,4 +7,7 @@ logs.configure_from_environment(_instance.config.log, _instance.home, process="w
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
+from envoi.web import static  # noqa: E402
+
+static.collect()
 application = get_wsgi_application()
