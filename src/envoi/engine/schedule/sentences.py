@@ -122,18 +122,16 @@ def _describe_length(seconds: int) -> Sentence:
     return Sentence(gettext_noop("Every %(count)d s"), {"count": seconds})
 
 
-_ORDINAL_DAY = (
-    gettext_noop("First %(weekday)s"),
-    gettext_noop("Second %(weekday)s"),
-    gettext_noop("Third %(weekday)s"),
-    gettext_noop("Fourth %(weekday)s"),
-    gettext_noop("Last %(weekday)s"),
-)
-
-
 def _describe_month(days: MonthDays, when: object) -> Sentence:
     if days.ordinal is not None:
-        which: object = Sentence(_ORDINAL_DAY[days.ordinal], {"weekday": WEEKDAYS[days.weekdays[0]]})
+        msgids = (
+            gettext_noop("First %(weekday)s"),
+            gettext_noop("Second %(weekday)s"),
+            gettext_noop("Third %(weekday)s"),
+            gettext_noop("Fourth %(weekday)s"),
+            gettext_noop("Last %(weekday)s"),
+        )
+        which: object = Sentence(msgids[days.ordinal], {"weekday": WEEKDAYS[days.weekdays[0]]})
     elif days.day == -1:
         which = Sentence(gettext_noop("Last day"), {})
     elif days.day is not None:
