@@ -25,21 +25,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from envoi.app import boot
 from envoi.kernel import clock as kernel_clock
+from envoi.kernel.secrets import KEY_FILE
+from envoi.postgres import databases, server
 
-ROOT = Path(__file__).resolve().parents[3]
-REPORT = ROOT / ".test-report.json"
+REPORT = ".test-report.json"
 PLAIN = ("src/envoi/postgres/", "tests/architecture/", "tests/acceptance/")
 MOMENT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 # Set in every process of the run, and so in all that they start: by it leftovers are found.
 MARK = "ENVOI_TEST_SESSION"
-GONE_WITHIN = 20.0
-OWNER = "envoi_owner"
+# For so many seconds the processes of a run may take to end after it.
+PATIENCE = float(os.environ.get("ENVOI_TEST_PATIENCE", "15"))
 # A test database need not survive a crash of the machine.
 SETTINGS = {"fsync": "off", "shared_buffers": "128MB"}
 
@@ -125,9 +128,6 @@ class _Run:
         """Make this process an instance on its own clone of the template. Safe to call more than once."""
         if self.lease is not None:
             return
-        from envoi.app import boot
-        from envoi.postgres import server
-
         cluster = self.folder / "homes" / "template"
         with _locked(self.folder / "template.lock"):
             lease = server.acquire(cluster, linger=1, settings=SETTINGS)
@@ -137,7 +137,8 @@ class _Run:
             self.lease = lease
             self.clone(self.worker)
         self.home.mkdir(mode=0o711)
-        shutil.copytree(cluster / "secrets", self.home / "secrets")
+        (self.home / "secrets").mkdir(mode=0o700)
+        shutil.copy2(cluster / KEY_FILE, self.home / KEY_FILE)
         os.environ["ENVOI_HOME"] = str(self.home)
         os.environ["DATABASE_URL"] = self.lease.url(dbname=self.worker)
         boot.setup(self.home)
@@ -145,27 +146,15 @@ class _Run:
 
     def clone(self, name: str) -> None:
         """Make database `name` from the template."""
-        self._as_owner(
-            'CREATE DATABASE "{}" OWNER "{}" TEMPLATE "{}"', name, self.lease.role, self.lease.dbname
-        )
-
-    def drop(self, name: str) -> None:
-        """Drop a clone, whoever may still be connected to it."""
-        self._as_owner('DROP DATABASE IF EXISTS "{}" WITH (FORCE)', name)
-
-    def _as_owner(self, statement: str, *names: str) -> None:
-        import psycopg
-
-        with psycopg.connect(self.lease.dsn(OWNER, "postgres"), autocommit=True) as connection:
-            connection.execute(statement.format(*names).encode())
+        databases.create_database(self.lease, name, template=self.lease.dbname)
 
     # -- hooks
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makemodule(self, module_path: Path) -> None:
         """Set Django up before the first module is imported that may need it."""
-        if not module_path.is_relative_to(ROOT) or not module_path.relative_to(ROOT).as_posix().startswith(
-            PLAIN
+        if not module_path.is_relative_to(self.config.rootpath) or not (
+            module_path.relative_to(self.config.rootpath).as_posix().startswith(PLAIN)
         ):
             self.setup_django()
 
@@ -199,7 +188,9 @@ class _Run:
             return
         if self.outcomes:
             report = [self.outcomes[nodeid] for nodeid in sorted(self.outcomes)]
-            REPORT.write_text(json.dumps(report, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+            (self.config.rootpath / REPORT).write_text(
+                json.dumps(report, ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
+            )
         self.left = _leftovers(self.folder)
         if self.left:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -208,10 +199,12 @@ class _Run:
     def _leave(self) -> None:
         if self.lease is None:
             return
+        from django.conf import settings
         from django.db import connections
 
-        with _blocker(self.config).unblock():
-            connections.close_all()
+        if settings.configured:
+            with _blocker(self.config).unblock():
+                connections.close_all()
         self.lease.close()
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -232,31 +225,10 @@ def _blocker(config: pytest.Config) -> Any:
 
 def _install(home: Path) -> None:
     """Make the template: an instance with every package, by the command that an operator would use."""
-    from importlib.metadata import entry_points
-
-    names = tuple(sorted(point.name for point in entry_points(group="envoi.packages")))
-    if not (ROOT / "src/envoi/cli/init.py").exists():
-        _migrate(home, names)
-        return
-    done = _envoi("init", "--packages", ",".join(names), env={"ENVOI_HOME": str(home)}, timeout=120)
+    names = ",".join(sorted(point.name for point in entry_points(group="envoi.packages")))
+    done = _envoi("init", "--packages", names, env={"ENVOI_HOME": str(home)}, timeout=120)
     if done.code:
-        raise pytest.UsageError(f"The template instance could not be made:\n{done.out}{done.err}")
-
-
-def _migrate(home: Path, packages: tuple[str, ...]) -> None:
-    # Until `init` is there: the tables of all, and the rows that make the next process load them.
-    code = (
-        "import sys; from pathlib import Path; home, *packages = sys.argv[1:]; from envoi.app import boot"
-        "\n(Path(home) / 'envoi.toml').touch(); boot.setup(Path(home), packages=tuple(packages))"
-        "\nfrom django.core.management import call_command; call_command('migrate', verbosity=0)"
-        "\nfrom envoi.kernel.models import InstalledPackage; from envoi.kernel.clock import now"
-        "\nfor name in packages: InstalledPackage.objects.create(name=name, version='1', installed_at=now())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(home), *packages], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise pytest.UsageError(f"The template instance could not be made:\n{done.stdout}{done.stderr}")
+        pytest.exit(f"The template instance could not be made:\n{done.out}{done.err}", returncode=1)
 
 
 @contextmanager
@@ -268,7 +240,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _leftovers(folder: Path) -> list[str]:
     """Return what still runs of this run after a while, having killed it."""
-    deadline = time.monotonic() + GONE_WITHIN
+    deadline = time.monotonic() + PATIENCE
     while (found := _running_in(folder)) and time.monotonic() < deadline:
         time.sleep(0.1)
     for pid in found:
@@ -315,9 +287,6 @@ def committed_db(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     from django.conf import settings
     from django.db import connections
 
-    from envoi.app import boot
-    from envoi.postgres import server
-
     run = request.config.stash[RUN]
     if "db" in request.fixturenames:
         raise pytest.UsageError("committed_db and db do not go together: one commits, the other rolls back.")
@@ -333,7 +302,7 @@ def committed_db(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
             yield database
         finally:
             connections.close_all()
-            run.drop(database.name)
+            databases.drop_database(run.lease, database.name)
 
 
 @pytest.fixture

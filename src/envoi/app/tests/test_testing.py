@@ -1,6 +1,10 @@
 """The fixtures keep what they promise."""
 
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +56,62 @@ def test_home_is_empty_and_can_be_passed_by_another_user(home):
     assert not any(home.iterdir())
     assert home.stat().st_mode & 0o001
     assert os.fspath(home).startswith(os.environ["ENVOI_TEST_SESSION"])
+
+
+RUN_OF_ITS_OWN = """
+import subprocess, sys, time
+import pytest
+
+@pytest.mark.case("E1", "E2")
+def test_good(): assert True
+
+@pytest.mark.case("E3")
+@pytest.mark.skip
+def test_skipped(): assert True
+
+@pytest.fixture
+def broken_end():
+    yield
+    raise ValueError
+
+def test_bad_end(broken_end): assert True
+
+def test_leaves_a_process():
+    assert subprocess.Popen(["sleep", "1000"], start_new_session=True).pid
+"""
+
+
+@pytest.mark.parametrize("spread", [(), ("-n", "2")], ids=["one process", "two processes"])
+def test_a_run_reports_each_test_and_fails_for_what_it_leaves(tmp_path, spread):
+    (tmp_path / "tests/architecture").mkdir(parents=True)
+    (tmp_path / "tests/architecture/test_it.py").write_text(RUN_OF_ITS_OWN)
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["envoi.app.testing"]\n')
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nmarkers = case\nfilterwarnings = ignore::ResourceWarning\n"
+    )
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *spread, *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"ENVOI_TEST_PATIENCE": "0.5"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = run("-k", "leaves")
+    assert (done.returncode, "1 passed" in done.stdout) == (1, True), done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("LEFT BEHIND")]
+    # killed; where nobody reaps orphans, a zombie without a command line may stay
+    command = Path("/proc", line.split(":")[1].split()[0], "cmdline")
+    assert not command.exists() or command.read_bytes() == b""
+
+    assert run("-k", "not leaves").returncode == 1
+    report = json.loads((tmp_path / ".test-report.json").read_text())
+    assert [(test["nodeid"].partition("::")[2], test["cases"], test["outcome"]) for test in report] == [
+        ("test_bad_end", [], "failed"),
+        ("test_good", ["E1", "E2"], "passed"),
+        ("test_skipped", ["E3"], "skipped"),
+    ]
+    assert run("-k", "good").returncode == 0
