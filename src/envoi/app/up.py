@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import structlog
-
 from envoi.app import boot, logs, serve, supervisor
 from envoi.app.programs import programs
 from envoi.kernel.errors import Conflict, PlatformError
@@ -12,11 +10,18 @@ from envoi.kernel.errors import Conflict, PlatformError
 PORT_SECONDS = 3.0
 """How long a port may still be held by processes of an `up` that was killed a moment ago."""
 
-log = structlog.get_logger(__name__)
 
+def up(
+    home: Path,
+    *,
+    only: Sequence[str] = (),
+    prepare: Callable[[boot.Instance], object],
+    say: Callable[[str], None],
+) -> None:
+    """Run the instance in `home` until SIGTERM or SIGINT.
 
-def up(home: Path, *, only: Sequence[str] = (), say: Callable[[str], None]) -> None:
-    """Run the instance in `home` until SIGTERM or SIGINT; `say` tells the person at the terminal.
+    `prepare` brings tables and shipped rows up to date before anything starts; `say` tells the person at the
+    terminal.
 
     Raises Conflict when it is up already or its port is taken, NotFound when there is no instance, Refused
     when the database cannot be had.
@@ -30,7 +35,7 @@ def up(home: Path, *, only: Sequence[str] = (), say: Callable[[str], None]) -> N
             _claim_port(config.web.host, config.web.port)
         instance = boot.setup(home)
         logs.configure("up", config.log, home)
-        _prepare()
+        prepare(instance)
         _disconnect()
         lease = instance.lease
 
@@ -61,15 +66,6 @@ def _claim_port(host: str, port: int) -> None:
 
     if not supervisor.wait_until(free, seconds=PORT_SECONDS):
         raise refusal[0]
-
-
-def _prepare() -> None:
-    """Bring tables and shipped rows up to date with the code, if they are behind."""
-    from envoi.kernel import migrate, packages, rights
-
-    if migrate.unapplied():
-        done = packages.install((), actor=rights.internal())
-        log.info("the instance was upgraded", migrations=len(done.migrated), kept=len(done.kept))
 
 
 def _disconnect() -> None:
