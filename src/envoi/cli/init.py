@@ -1,5 +1,6 @@
 """`envoi init`: create an instance, or bring an existing one up to date."""
 
+import json
 import os
 import secrets
 from contextlib import closing
@@ -13,6 +14,9 @@ from envoi.kernel import config
 from envoi.kernel.errors import Conflict, Invalid, Refused
 
 ALWAYS = "core_default"
+FINGERPRINT = "EnvoiKeyFingerprint"
+# Without letters and digits that are taken for one another.
+PASSWORD_LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # noqa: S105
 # What the product itself puts into a folder; anything else in it belongs to somebody else.
 OURS = {
     config.FILE_NAME,
@@ -25,9 +29,12 @@ OURS = {
     "files",
     "spool",
 }
+URL_EXAMPLE = (
+    '# url = "postgresql://envoi@db.example.com/envoi"    # none: the embedded PostgreSQL, in this folder'
+)
 FILE = """\
-# Configuration of the instance {name}. Each key can also be given as an environment variable: `port` of [web] as
-# ENVOI_WEB_PORT, the database's url as DATABASE_URL, the mail relay's as SMTP_URL. The environment wins.
+# Configuration of the instance {name}. Each key can also be given as an environment variable: `port` of [web]
+# as ENVOI_WEB_PORT, the database's url as DATABASE_URL, the mail relay's as SMTP_URL. The environment wins.
 
 [instance]
 name = "{name}"
@@ -44,7 +51,7 @@ name = "{name}"
 # https = true              # behind a proxy that speaks TLS
 
 [database]
-# url = "postgresql://envoi@db.example.com/envoi"    # empty: the embedded PostgreSQL, kept in this folder
+{url}
 
 [smtp]
 # url = "smtp://user:password@mail.example.com:587"  # relay of system mail; without it such mail waits
@@ -66,7 +73,14 @@ name = "{name}"
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="First line: the password of admin, instead of a generated one.",
 )
-@click.option("--join", metavar="URL", help="Bring this host into the instance whose database is at URL.")
+@click.option(
+    "--join", metavar="URL", help="Make this a further host of the instance with the database at URL."
+)
+@click.option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --join: a copy of secrets/instance.key of another host of that instance.",
+)
 @json_option
 @click.pass_obj
 def init(
@@ -75,18 +89,18 @@ def init(
     name: str | None,
     admin_password_file: Path | None,
     join: str | None,
+    key_file: Path | None,
     as_json: bool,
 ) -> None:
     """Create an instance in the home folder, or bring an existing one up to date.
 
     Safe to run again, also after it was interrupted.
     """
-    if join:
-        raise Refused(
-            "--join is not there yet: a second host comes with the issue that spreads an instance over hosts. Until "
-            "then copy envoi.toml and the folder secrets to it, and set [database] url to the shared database."
-        )
     home = context.home
+    if join:
+        joined = _join(home, join, key_file)
+        emit_json(joined) if as_json else say(f"{home} is now a host of the instance {joined['instance']}.")
+        return
     password = _read_password(admin_password_file)
     fresh = make_folder(home, name)
     names = _wanted(home, [part.strip() for part in asked.split(",") if part.strip()])
@@ -114,8 +128,10 @@ def prepare(instance: Any, names: tuple[str, ...] = ()) -> Any:
     return done
 
 
-def make_folder(home: Path, name: str | None = None) -> bool:
+def make_folder(home: Path, name: str | None = None, url: str = "") -> bool:
     """Make the folder of an instance with its configuration file; return False when it was there.
+
+    `url` is that of a database of the user's own.
 
     Raises Conflict when the folder holds something else, Invalid when the name cannot be one.
     """
@@ -133,8 +149,8 @@ def make_folder(home: Path, name: str | None = None) -> bool:
     )
     if foreign:
         raise Conflict(
-            f"{home} is not empty and holds no instance ({', '.join(foreign[:3])}{', …' if foreign[3:] else ''}). "
-            "Give an empty folder by --home."
+            f"{home} is not empty and holds no instance ({', '.join(foreign[:3])}"
+            f"{', …' if foreign[3:] else ''}). Give an empty folder by --home."
         )
     name = name or _name_from(home)
     if not _is_name(name):
@@ -144,8 +160,38 @@ def make_folder(home: Path, name: str | None = None) -> bool:
     if not home.exists():
         home.mkdir(mode=mode, parents=True)
         home.chmod(mode)
-    _write(file, FILE.format(name=name))
+    _write(file, FILE.format(name=name, url=f"url = {json.dumps(url)}" if url else URL_EXAMPLE))
     return True
+
+
+def _join(home: Path, url: str, key_file: Path | None) -> dict[str, Any]:
+    """Check that URL and key belong to one instance, then write the folder of a further host."""
+    import psycopg
+
+    from envoi.kernel import secrets
+    from envoi.postgres import server
+
+    if key_file is None:
+        raise Invalid("--join needs --key-file: copy secrets/instance.key from another host of the instance.")
+    key = secrets.read_key(key_file)
+    query = "SELECT string_value FROM xtk_option WHERE name = %s"
+    try:
+        with closing(server.external(url)) as lease, psycopg.connect(lease.dsn()) as connection:
+            row = connection.execute(query, (FINGERPRINT,)).fetchone()
+    except server.PostgresRefused as error:
+        raise Refused(str(error).replace("DATABASE_URL", "--join")) from error
+    except psycopg.errors.UndefinedTable:
+        row = None
+    if row is None:
+        raise Conflict(
+            "The database at the URL of --join holds no instance. Run `envoi init` on its first host."
+        )
+    if row[0] != secrets.fingerprint(key):
+        raise Refused(f"{key_file} is not the key of the instance at the URL of --join.")
+    if not make_folder(home, url=url):
+        raise Conflict(f"{home} holds an instance already. Give an empty folder by --home.")
+    secrets.store_key(home, key)
+    return {"instance": config.load(home).instance.name, "home": str(home)}
 
 
 def _write(file: Path, text: str) -> None:
@@ -184,17 +230,17 @@ def _wanted(home: Path, asked: list[str]) -> tuple[str, ...]:
 
 
 def _check_key(home: Path) -> None:
-    """Tie the instance's key to its database: a key of another instance is refused before it spoils anything."""
+    """Tie the instance's key to its database, so that the key of another instance is refused."""
     from django.db import transaction
 
     from envoi.kernel import clock, secrets
     from envoi.kernel.models import Option
     from envoi.kernel.models.option import DataType
 
-    mine = secrets.instance_key(home, purpose="fingerprint").hex()
+    mine = secrets.fingerprint(secrets.read_key(home / secrets.KEY_FILE))
     with transaction.atomic():
         option, _ = Option.objects.get_or_create(
-            name="EnvoiKeyFingerprint",
+            name=FINGERPRINT,
             defaults={
                 "data_type": DataType.STRING,
                 "string_value": mine,
@@ -204,8 +250,8 @@ def _check_key(home: Path) -> None:
         )
     if option.string_value != mine:
         raise Refused(
-            f"{home / secrets.KEY_FILE} is not the key of this database. Put the key back that belongs to it; with "
-            "another one stored passwords cannot be read."
+            f"{home / secrets.KEY_FILE} is not the key of this database. Put the key back that belongs to "
+            "it: with another one stored passwords cannot be read."
         )
 
 
@@ -221,8 +267,8 @@ def _read_password(file: Path | None) -> str | None:
 def _first_sign_in(instance: Any, names: tuple[str, ...], password: str | None, as_json: bool) -> None:
     """Give `admin` a password when nobody could sign in and administer otherwise, and print the last words.
 
-    A generated password is printed before it is committed: killed in between, the next run makes another, while the
-    other order could lose the only copy.
+    A generated password is printed before it is committed: killed in between, the next run makes another,
+    while the other order could lose the only copy.
     """
     from django.db import transaction
 
@@ -231,7 +277,7 @@ def _first_sign_in(instance: Any, names: tuple[str, ...], password: str | None, 
     with transaction.atomic():
         shown = None
         if not operators.administrators():
-            chosen = password or secrets.token_urlsafe(15)
+            chosen = password or "".join(secrets.choice(PASSWORD_LETTERS) for _ in range(20))
             operators.set_password("admin", chosen, actor=rights.at_command_line())
             shown = None if password else chosen
         elif password:

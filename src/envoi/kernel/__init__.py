@@ -1,1 +1,1 @@
-"""The data kernel: options, folders, rights, operators, clock, errors, packages; knows nothing of marketing."""
+"""The data kernel: options, folders, rights, operators, clock, packages; knows nothing of marketing."""

@@ -1,4 +1,6 @@
-"""The audit trail (engine.md §8.5): one line for each change an operator makes, in the transaction that makes it."""
+"""The audit trail (engine.md §8.5): one line for each change an operator makes, in the transaction that makes
+it.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,10 +20,11 @@ def record(
     id: int | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> AuditEntry:
-    """Write one line. `entity` is a schema name, `key` what a person calls the object, `action` a word of the product.
+    """Write one line. `entity` is a schema name, `key` what a person calls the object, `action` a word of the
+    product.
 
-    `detail` is kept for as long as the trail: neither secrets nor personal data belong there. Where the actor came
-    from (a command line, say) is added to it.
+    `detail` is kept for as long as the trail: neither secrets nor personal data belong there. Where the actor
+    came from (a command line, say) is added to it.
     """
     return AuditEntry.objects.create(
         entity=entity,

@@ -1,8 +1,8 @@
 """The one clock of the product (architecture §2.7).
 
-`now()` gives the product's time, timezone-aware in UTC. Tests freeze it in a process with `frozen`, or step it for many
-processes through the file named by `ENVOI_CLOCK_FILE`, which holds one ISO 8601 time. Leases, heartbeats and network
-time-outs use `monotonic()`, which no test ever moves.
+`now()` gives the product's time, timezone-aware in UTC. Tests freeze it in a process with `frozen`, or step
+it for many processes through the file named by `ENVOI_CLOCK_FILE`, which holds one ISO 8601 time. Leases,
+heartbeats and network time-outs use `monotonic()`, which no test ever moves.
 """
 
 import os

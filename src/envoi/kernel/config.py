@@ -1,7 +1,9 @@
-"""The configuration of an instance: `HOME/envoi.toml`, each key also as an environment variable (architecture §5.2).
+"""The configuration of an instance: `HOME/envoi.toml`, each key also as an environment variable (architecture
+§5.2).
 
-Precedence: environment, then file, then the default below. `[web] port` is `ENVOI_WEB_PORT`; three keys have well-known
-names of their own: `DATABASE_URL`, `SMTP_URL` and `ENVOI_HOME`. An unknown key is refused with the nearest known one.
+Precedence: environment, then file, then the default below. `[web] port` is `ENVOI_WEB_PORT`; three keys have
+well-known names of their own: `DATABASE_URL`, `SMTP_URL` and `ENVOI_HOME`. An unknown key is refused with the
+nearest known one.
 """
 
 import difflib
@@ -97,6 +99,14 @@ class TelemetryConfig:
 
 
 @dataclass(frozen=True)
+class NetworkConfig:
+    """`[network]`: what outgoing calls may reach besides the public internet."""
+
+    allow_private: tuple[str, ...] = ()
+    """Hosts and networks ("crm.internal", "10.1.0.0/16") that a typed address may lead to."""
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole configuration; `home` is absolute."""
 
@@ -106,6 +116,7 @@ class Config:
     database: DatabaseConfig = field(default_factory=DatabaseConfig)
     smtp: SmtpConfig = field(default_factory=SmtpConfig)
     worker: WorkerConfig = field(default_factory=WorkerConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     log: LogConfig = field(default_factory=LogConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
@@ -122,6 +133,7 @@ SECTIONS: dict[str, type[Any]] = {
     "database": DatabaseConfig,
     "smtp": SmtpConfig,
     "worker": WorkerConfig,
+    "network": NetworkConfig,
     "log": LogConfig,
     "metrics": MetricsConfig,
     "telemetry": TelemetryConfig,
@@ -143,7 +155,8 @@ PROCESS_VARIABLES = (
 def load(home: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Read the configuration of the instance in `home`.
 
-    Raises Invalid for an unknown key, a value of a wrong type or a file that is not TOML; the message names the place.
+    Raises Invalid for an unknown key, a value of a wrong type or a file that is not TOML; the message names
+    the place.
     """
     home = home.absolute()
     written = _read_file(home / FILE_NAME)
@@ -156,7 +169,7 @@ def load(home: Path, environ: Mapping[str, str] = os.environ) -> Config:
 
 
 def keys() -> list[tuple[str, str, str, Any]]:
-    """Return (section, key, environment variable, default) of every key; the reference page is made from it."""
+    """Return (section, key, environment variable, default) of every key, for the reference page."""
     names = {place: variable for variable, place in _variables().items()}
     return [
         (section, f.name, names[section, f.name], f.default)

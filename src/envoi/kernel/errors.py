@@ -9,7 +9,8 @@
     ├── Retry            could not be done now, will be tried again after a delay
     └── Broken           a fault of ours or of the environment; reported with its trace
 
-A message names the thing, the place and the remedy. HTTP statuses and exit codes are given by `web` and `cli`.
+A message names the thing, the place and the remedy. HTTP statuses and exit codes are given by `web` and
+`cli`.
 """
 
 
@@ -17,7 +18,7 @@ class PlatformError(Exception):
     """Base of every error that Envoi raises on purpose."""
 
 
-class Refused(PlatformError):
+class Refused(PlatformError):  # noqa: N818 an error is named after what became of the request
     """The request cannot be done as it stands."""
 
 
@@ -37,7 +38,7 @@ class Conflict(Refused):
     """The thing's present state forbids it."""
 
 
-class Retry(PlatformError):
+class Retry(PlatformError):  # noqa: N818
     """Could not be done now; worth trying again after `seconds`."""
 
     def __init__(self, message: str, *, seconds: float) -> None:
@@ -45,5 +46,5 @@ class Retry(PlatformError):
         self.seconds = seconds
 
 
-class Broken(PlatformError):
+class Broken(PlatformError):  # noqa: N818
     """A fault of ours or of the environment."""

@@ -1,7 +1,7 @@
 """Hooks: a typed question that several rooms and packages answer.
 
-The one who asks owns the hook and writes its signature; answers come back in a fixed order: the platform's own first,
-then the packages by name. Only what is loaded answers, and only installed packages are loaded.
+The one who asks owns the hook and writes its signature; answers come back in a fixed order: the platform's
+own first, then the packages by name. Only what is loaded answers, and only installed packages are loaded.
 """
 
 from collections.abc import Callable, Iterator
@@ -69,6 +69,7 @@ def _package_of(function: Callable[..., object]) -> str:
 install_steps: Hook[[str, Actor], list[str]] = Hook("install_steps")
 """`(package, actor)`: what else an installation brings about besides tables and seed rows.
 
-Asked in the transaction that installs or upgrades the package, and again at every upgrade, so each answer must be safe
-to repeat. It returns one line for each thing that was left alone because an operator had changed it.
+Asked in the transaction that installs or upgrades the package, and again at every upgrade, so each answer
+must be safe to repeat. It returns one line for each thing that was left alone because an operator had changed
+it.
 """

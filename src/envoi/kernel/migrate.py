@@ -10,8 +10,9 @@ from django.db.migrations.executor import MigrationExecutor
 class _Executor(MigrationExecutor):
     """Applies each migration and the note that it was applied in one transaction.
 
-    Django writes that note in a transaction of its own whenever a migration has deferred statements (foreign keys,
-    so nearly always); a process killed between the two leaves a database on which no later run can succeed.
+    Django writes that note in a transaction of its own whenever a migration has deferred statements (foreign
+    keys, so nearly always); a process killed between the two leaves a database on which no later run can
+    succeed.
     """
 
     def apply_migration(

@@ -54,14 +54,14 @@ def create(
 ) -> Operator:
     """Create an operator. Without a password nobody can sign in as it.
 
-    Raises NotAllowed without ADMINISTRATION, Conflict for a name that is taken (case does not count), Invalid for a
-    wrong value.
+    Raises NotAllowed without ADMINISTRATION, Conflict for a name that is taken (case does not count), Invalid
+    for a wrong value.
     """
     actor.require(Right.ADMINISTRATION, to="create an operator")
     if not _NAME.match(name):
         raise Invalid(
-            f"{name!r} cannot name an operator: begin with a letter or digit; letters, digits and . _ @ + - may follow, "
-            "64 characters in all."
+            f"{name!r} cannot name an operator: begin with a letter or digit; letters, digits and . _ @ + - "
+            "may follow, 64 characters in all."
         )
     now = clock.now()
     operator = Operator(name=name, folder=folder, created_at=now, modified_at=now)
@@ -90,7 +90,9 @@ def update(
     timezone: str | None = None,
     theme: str | None = None,
 ) -> Operator:
-    """Change how an operator is called, reached and spoken to; None leaves a value. Operators may change their own."""
+    """Change how an operator is called, reached and spoken to; None leaves a value. Operators may change
+    their own.
+    """
     operator = _own_or_administered(name, actor, "change another operator")
     given = {"label": label, "email": email, "language": language, "timezone": timezone, "theme": theme}
     changes = {key: value for key, value in given.items() if value is not None}
@@ -187,7 +189,8 @@ class _administrators_stay:  # noqa: N801 used as a statement
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if kind is None and self.before and not administrators().exists():
             raise Conflict(
-                f"{self.refusal}: it is the last administrator who can sign in. Give ADMINISTRATION to another first."
+                f"{self.refusal}: it is the last administrator who can sign in. "
+                "Give ADMINISTRATION to another first."
             )
 
 

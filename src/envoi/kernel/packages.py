@@ -62,8 +62,8 @@ def discover() -> dict[str, type[Package]]:
 def resolve(names: Iterable[str]) -> tuple[str, ...]:
     """Return `names` with all that they require, each after what it requires, otherwise by name.
 
-    Needs neither Django nor the database. Raises NotFound for an unknown package and Broken when packages require
-    each other in a circle.
+    Needs neither Django nor the database. Raises NotFound for an unknown package and Broken when packages
+    require each other in a circle.
     """
     offered = discover()
     order: list[str] = []
@@ -98,7 +98,7 @@ def installed() -> tuple[str, ...]:
 
 
 def begun() -> tuple[str, ...]:
-    """Return the packages that the instance has or that an interrupted installation began; () without tables."""
+    """Return the packages that are installed or whose installation was begun; () without tables."""
     from envoi.kernel.models import InstalledPackage
 
     if InstalledPackage._meta.db_table not in connection.introspection.table_names():
@@ -109,9 +109,9 @@ def begun() -> tuple[str, ...]:
 def install(names: Iterable[str] = (), *, actor: "Actor") -> Installation:
     """Install packages with all that they require, and bring what is there already up to date.
 
-    Tables, then seed rows and what hooks add, a transaction for each package; one process at a time. Killed at any
-    moment, the same call made again ends in the same instance. Every package must be loaded in this process.
-    Raises NotAllowed, NotFound, or Conflict when a package is not loaded.
+    Tables, then seed rows and what hooks add, a transaction for each package; one process at a time. Killed
+    at any moment, the same call made again ends in the same instance. Every package must be loaded in this
+    process. Raises NotAllowed, NotFound, or Conflict when a package is not loaded.
     """
     from envoi.kernel import locks, migrate, rights, seeds
     from envoi.kernel.models import InstalledPackage

@@ -61,7 +61,9 @@ class Actor:
         return right in self.rights or self.is_administrator
 
     def require(self, right: Right, *, to: str) -> None:
-        """Raise NotAllowed unless the actor has `right`; `to` says what was asked ("start a technical workflow")."""
+        """Raise NotAllowed unless the actor has `right`; `to` says what was asked ("start a technical
+        workflow").
+        """
         if not self.has(right):
             raise NotAllowed(
                 f"{self.name} may not {to}: the right {right.value} is missing. An administrator can give it."
@@ -88,7 +90,7 @@ def actor_of(operator: Operator) -> Actor:
 
 
 def actor_named(name: str) -> Actor:
-    """Return the actor of the operator called `name`. Raises NotAllowed when there is none or it is disabled."""
+    """Return the actor of the operator called `name`. Raises NotAllowed for none, or a disabled one."""
     operator = Operator.objects.select_related("folder").filter(name=name).first()
     if operator is None or operator.disabled:
         raise NotAllowed(f"There is no active operator {name!r}. Create or enable it first.")
@@ -110,8 +112,8 @@ def internal() -> Actor:
 def at_command_line() -> Actor:
     """Return the actor of one who works on the instance's host.
 
-    Whoever can run commands there owns the instance and acts as `internal`; the audit trail names the user of the
-    operating system.
+    Whoever can run commands there owns the instance and acts as `internal`; the audit trail names the user of
+    the operating system.
     """
     try:
         user = pwd.getpwuid(os.getuid()).pw_name

@@ -1,7 +1,8 @@
 """The instance key and what is derived from it; encryption of stored secrets (architecture §2.9).
 
-The key is 32 random bytes in HOME/secrets/instance.key (mode 0600), made on first use. Keys for single purposes are
-derived with HKDF-SHA256 (RFC 5869), so that the key itself is never used twice. Secrets at rest are AES-256-GCM.
+The key is 32 random bytes in HOME/secrets/instance.key (mode 0600), made on first use. Keys for single
+purposes are derived with HKDF-SHA256 (RFC 5869), so that the key itself is never used twice. Secrets at rest
+are AES-256-GCM.
 """
 
 import os
@@ -21,8 +22,29 @@ _NONCE = 12
 
 
 def instance_key(home: Path, *, purpose: str) -> bytes:
-    """Return 32 bytes derived for `purpose` from the key of the instance in `home`, making that key if there is none."""
+    """Return 32 bytes derived for `purpose` from the key of the instance in `home`, making that key if there
+    is none.
+    """
     return _derive(_load(home / KEY_FILE), purpose)
+
+
+def fingerprint(key: bytes) -> str:
+    """Return a text by which a database recognises its key; the key cannot be told from it."""
+    return _derive(key, "fingerprint").hex()
+
+
+def read_key(path: Path) -> bytes:
+    """Return the 32 bytes of a key file. Raises Broken when it is missing or of another size."""
+    try:
+        return _checked(path, path.read_bytes())
+    except OSError as error:
+        raise Broken(f"The key file {path} cannot be read ({error.strerror}).") from error
+
+
+def store_key(home: Path, key: bytes) -> None:
+    """Make `key` the key of the instance in `home`. Raises Broken when it has another one."""
+    if _create(home / KEY_FILE, key) != key:
+        raise Broken(f"{home / KEY_FILE} holds another key already. Use an empty folder.")
 
 
 def encrypt(home: Path, plain: str, *, purpose: str) -> bytes:
@@ -57,20 +79,25 @@ def _load(path: Path) -> bytes:
     try:
         key = path.read_bytes()
     except FileNotFoundError:
-        key = _create(path)
+        key = _create(path, secrets.token_bytes(32))
+    return _checked(path, key)
+
+
+def _checked(path: Path, key: bytes) -> bytes:
     if len(key) != 32:
         raise Broken(
-            f"{path} must hold 32 bytes and holds {len(key)}. Restore it from a backup of the instance's folder."
+            f"{path} must hold 32 bytes and holds {len(key)}. Restore it from a backup of the folder."
         )
     return key
 
 
-def _create(path: Path) -> bytes:
+def _create(path: Path, key: bytes) -> bytes:
+    """Write the file unless it is there; return what it then holds."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(descriptor, secrets.token_bytes(32))
+        os.write(descriptor, key)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

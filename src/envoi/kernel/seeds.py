@@ -1,7 +1,8 @@
 """Seed rows: what a package ships as TOML in its `data` room, planted without overwriting an operator's work.
 
-One table of a file is one row: `[[folder]]`, `[[group]]`, `[[operator]]`, `[[option]]`. All files of a room are read
-together, so their number and names are free. Rows are planted in the order of `KINDS`, then of the files.
+One table of a file is one row: `[[folder]]`, `[[group]]`, `[[operator]]`, `[[option]]`. All files of a room
+are read together, so their number and names are free. Rows are planted in the order of `KINDS`, then of the
+files.
 """
 
 import tomllib
@@ -76,7 +77,7 @@ def _read(file: Path) -> list[tuple[str, Row]]:
     return found
 
 
-# --- folders: label is {language = text}; `parent` is a name, absent for a root -----------------------------------
+# --- folders: label is {language = text}; `parent` is a name, absent for a root -----------------------------
 
 
 def _folder_shipped(row: Row) -> Values:
@@ -117,7 +118,7 @@ def _folder_write(name: str, values: Values, package: str) -> None:
             below.save(update_fields=("path",))
 
 
-# --- groups and operators ------------------------------------------------------------------------------------------
+# --- groups and operators -----------------------------------------------------------------------------------
 
 
 def _rights(row: Row) -> list[str]:
@@ -187,7 +188,7 @@ def _operator_write(name: str, values: Values, package: str) -> None:
         GroupMember.objects.get_or_create(group=group, operator=operator)
 
 
-# --- options: the value follows the type; absent means empty -------------------------------------------------------
+# --- options: the value follows the type; absent means empty ------------------------------------------------
 
 
 _EMPTY_BY_TEXT = (DataType.STRING, DataType.MEMO, DataType.DATE, DataType.DATETIME)

@@ -1,8 +1,8 @@
 """What packages ship, and what operators made of it: nothing that an operator changed is overwritten.
 
-For each shipped row the values last written are kept (`xtk_shipped`). When a new version ships other values, the row as
-it stands is compared with them: unchanged rows follow the new version, changed ones stay and the new values are noted
-as an offer, with the base that a three-way merge needs.
+For each shipped row the values last written are kept (`xtk_shipped`). When a new version ships other values,
+the row as it stands is compared with them: unchanged rows follow the new version, changed ones stay and the
+new values are noted as an offer, with the base that a three-way merge needs.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,18 @@ class Outcome(Enum):
     UPDATE = "update"
     SAME = "same"
     KEPT = "kept"
-    """Leave the row as it is and report it: an operator changed it, and the new version ships something else."""
+    """Leave the row as it is and report it: an operator changed it, and the new version ships something else.
+    """
 
 
 def settle(
     entity: str, key: str, *, package: str, values: Mapping[str, Any], present: Mapping[str, Any] | None
 ) -> Outcome:
-    """Compare what is shipped now with what was shipped before and with the row as it stands; note what was decided.
+    """Compare what is shipped now with what was shipped before and with the row as it stands; note what was
+    decided.
 
-    `values` and `present` hold the same names with JSON values; `present` is None when there is no such row. The
-    caller writes the row in the same transaction. Safe to repeat.
+    `values` and `present` hold the same names with JSON values; `present` is None when there is no such row.
+    The caller writes the row in the same transaction. Safe to repeat.
     """
     new, there = dict(values), None if present is None else dict(present)
     record = ShippedRow.objects.filter(entity=entity, key=key).first()

@@ -61,7 +61,9 @@ def make_actor(name: str, rights: Iterable[Right | str] = (), groups: Iterable[G
 
 
 def admin_actor() -> Actor:
-    """Return an actor that may do everything: the built-in `admin` when it is there, else a fresh administrator."""
+    """Return an actor that may do everything: the built-in `admin` when it is there, else a fresh
+    administrator.
+    """
     found = Operator.objects.filter(name="admin").first()
     return actor_of(found or make_operator("admin", rights=(Right.ADMINISTRATION,)))
 

@@ -96,7 +96,7 @@ class Migration(migrations.Migration):
                 ('theme', models.CharField(blank=True, default='', max_length=5)),
                 ('created_at', models.DateTimeField()),
                 ('modified_at', models.DateTimeField()),
-                ('folder', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='kernel.folder')),
+                ('folder', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='kernel.folder')),
             ],
             options={
                 'db_table': 'xtk_operator',

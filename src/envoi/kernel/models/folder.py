@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Folder(models.Model):
-    """A place in the tree. `model` says which schema lives in it (`xtk:workflow`); empty for a mere branch."""
+    """A place in the tree. `model` is the schema that lives in it (`xtk:workflow`), if any."""
 
     folder_id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=64, unique=True)

@@ -39,7 +39,7 @@ class Operator(AbstractBaseUser):
     timezone = models.CharField(max_length=64, blank=True, default="")
     theme = models.CharField(max_length=5, blank=True, default="")
     folder = models.ForeignKey(
-        "kernel.Folder", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        "kernel.Folder", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     """When set, the operator sees this folder and those below it only ("restrict to sub-folders")."""
     created_at = models.DateTimeField()
@@ -101,7 +101,9 @@ class GroupMember(models.Model):
 
 
 class NamedRight(models.Model):
-    """A named right of an operator or of a group; exactly one of the two is set. Names: `kernel.rights.Right`."""
+    """A named right of an operator or of a group; exactly one of the two is set. Names:
+    `kernel.rights.Right`.
+    """
 
     named_right_id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=64)

@@ -76,7 +76,8 @@ class Option(models.Model):
     def put(self, value: object) -> None:
         """Set the value, from its Python type or from a text; does not save.
 
-        Time spans are seconds, or a text with a unit ("180 d", "12 h"). Raises Invalid when it does not fit the type.
+        Time spans are seconds, or a text with a unit ("180 d", "12 h"). Raises Invalid when it does not fit
+        the type.
         """
         kind = DataType(self.data_type)
         self.string_value, self.memo_value, self.long_value, self.double_value = "", "", 0, 0.0

@@ -1,4 +1,4 @@
-"""The outbox: effects outside the database, written in the transaction that wants them (architecture §3.3)."""
+"""Effects outside the database, written in the transaction that wants them (architecture §3.3)."""
 
 from django.db import models
 

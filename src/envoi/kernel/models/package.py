@@ -19,8 +19,9 @@ class InstalledPackage(models.Model):
 class ShippedRow(models.Model):
     """What a package shipped under one key, so that a later version can tell what an operator changed since.
 
-    `values` are those last written (or accepted) on this instance: the base of a three-way merge. `offered` are
-    those of a newer version which were not written because the row had been changed; null when nothing is open.
+    `values` are those last written (or accepted) on this instance: the base of a three-way merge. `offered`
+    are those of a newer version which were not written because the row had been changed; null when nothing is
+    open.
     """
 
     shipped_row_id = models.BigAutoField(primary_key=True)
