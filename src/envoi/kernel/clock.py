@@ -7,7 +7,7 @@ heartbeats and network time-outs use `monotonic()`, which no test ever moves.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,7 +45,7 @@ class Frozen:
 
 
 @contextmanager
-def frozen(moment: datetime) -> Iterator[Frozen]:
+def frozen(moment: datetime) -> Generator[Frozen]:
     """Stop the clock of this process at `moment`, and let it go again on leaving."""
     global _frozen
     before = _frozen

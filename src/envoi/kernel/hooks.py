@@ -4,7 +4,7 @@ The one who asks owns the hook and writes its signature; answers come back in a 
 own first, then the packages by name. Only what is loaded answers, and only installed packages are loaded.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, ParamSpec, TypeVar
@@ -47,7 +47,7 @@ class Hook(Generic[P, R]):
         return [answer.function(*args, **kwargs) for answer in self._answers]
 
     @contextmanager
-    def temporarily(self, function: Callable[P, R], *, package: str = "") -> Iterator[None]:
+    def temporarily(self, function: Callable[P, R], *, package: str = "") -> Generator[None]:
         """Let `function` answer too, for the length of a test."""
         before = list(self._answers)
         self.answer(function, package=package)

@@ -1,6 +1,6 @@
 """The advisory locks of the product, in one place so that no two share a number."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from enum import IntEnum
 
@@ -37,7 +37,7 @@ def try_in_transaction(lock: Lock) -> bool:
 
 
 @contextmanager
-def held(lock: Lock) -> Iterator[None]:
+def held(lock: Lock) -> Generator[None]:
     """Wait for `lock` and hold it over several transactions of this connection.
 
     The server frees it by itself when the connection ends, however it ends.

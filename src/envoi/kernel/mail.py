@@ -29,7 +29,7 @@ from envoi.kernel.models import OutboxItem
 KIND = "mail"
 TIMEOUT = 20.0
 """Seconds that the relay may take for one answer."""
-_ADDRESS = EmailValidator(allowlist=("localhost",))
+_ADDRESS = EmailValidator()
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,9 @@ def _connect(to: Relay) -> smtplib.SMTP:
 
 
 def _is_here(connection: smtplib.SMTP) -> bool:
-    with suppress(ValueError, OSError, AttributeError):
+    if connection.sock is None:
+        return False
+    with suppress(ValueError, OSError):
         return ip_address(connection.sock.getpeername()[0]).is_loopback
     return False
 

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from envoi.kernel import audit, clock
 from envoi.kernel.errors import Conflict, Invalid, NotFound
-from envoi.kernel.models import Option
+from envoi.kernel.models import Operator, Option
 from envoi.kernel.models.option import DataType, OptionValue
 from envoi.kernel.rights import Actor, Right
 
@@ -73,7 +73,7 @@ def set(
             option, before = Option(name=name, data_type=data_type), None
         else:
             before = option.value
-            if data_type is not None and data_type != option.data_type:
+            if data_type is not None and data_type is not DataType(option.data_type):
                 kind = DataType(option.data_type).label
                 raise Conflict(f"Option {name} is a {kind}, not a {data_type.label}. Delete it first.")
         new = option.pk is None
@@ -82,9 +82,14 @@ def set(
             return option
         if description is not None:
             option.description = description
-        option.modified_at, option.modified_by_id = clock.now(), actor.operator_id or None
+        option.modified_at = clock.now()
+        option.modified_by = Operator.objects.filter(pk=actor.operator_id).first()
         option.save()
-        detail = {} if option.data_type in _TEXTS else {"from": _plain(before), "to": _plain(option.value)}
+        detail = (
+            {}
+            if DataType(option.data_type) in _TEXTS
+            else {"from": _plain(before), "to": _plain(option.value)}
+        )
         action = audit.CREATED if new else audit.MODIFIED
         audit.record(actor, ENTITY, name, action, option.option_id, detail)
         return option

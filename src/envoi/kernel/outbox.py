@@ -106,9 +106,10 @@ def deliver(limit: int = 100) -> Delivered:
             if item is None:
                 break
             _deliver(item)
-            done += item.state == OutboxState.DONE
-            failed += item.state == OutboxState.FAILED
-            retried += item.state == OutboxState.WAITING
+            state = OutboxState(item.state)
+            done += state is OutboxState.DONE
+            failed += state is OutboxState.FAILED
+            retried += state is OutboxState.WAITING
     return Delivered(done, retried, failed)
 
 

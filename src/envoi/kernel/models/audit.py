@@ -1,5 +1,7 @@
 """The audit trail (engine.md §8.5): who did what to which object, and when."""
 
+from typing import Any
+
 from django.db import models
 
 
@@ -17,7 +19,7 @@ class AuditEntry(models.Model):
     at = models.DateTimeField()
     operator_id = models.BigIntegerField(null=True)
     operator_name = models.CharField(max_length=128)
-    detail = models.JSONField(default=dict)
+    detail: "models.JSONField[Any]" = models.JSONField(default=dict)
 
     class Meta:
         db_table = "xtk_audit"

@@ -1,5 +1,7 @@
 """Folders: the tree of the explorer, and the rights on it (delivery.md §1.5)."""
 
+from typing import Any
+
 from django.db import models
 
 
@@ -9,7 +11,7 @@ class Folder(models.Model):
     folder_id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=64, unique=True)
     label = models.CharField(max_length=128)
-    labels = models.JSONField(default=dict)
+    labels: "models.JSONField[Any]" = models.JSONField(default=dict)
     """Labels by language for folders that a package ships: {"fr": …}."""
     model = models.CharField(max_length=64, blank=True, default="")
     parent = models.ForeignKey(
@@ -19,7 +21,7 @@ class Folder(models.Model):
     """Names from the root, "/administration/production/nmsTechnicalWorkflow/": a prefix finds a branch."""
     position = models.IntegerField(default=0)
     is_view = models.BooleanField(default=False)
-    view_filter = models.JSONField(default=dict)
+    view_filter: "models.JSONField[Any]" = models.JSONField(default=dict)
     built_in = models.BooleanField(default=False)
     package = models.CharField(max_length=64, blank=True, default="")
 

@@ -1,7 +1,5 @@
 """Operators, their groups and named rights (delivery.md §1.5)."""
 
-from typing import ClassVar
-
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 
@@ -47,7 +45,7 @@ class Operator(AbstractBaseUser):
 
     USERNAME_FIELD = "name"
     EMAIL_FIELD = "email"
-    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    REQUIRED_FIELDS: list[str] = []  # Django asks nothing more than name and password
     objects = OperatorManager()
 
     class Meta:
@@ -61,7 +59,7 @@ class Operator(AbstractBaseUser):
         return self.label or self.name
 
     @property
-    def is_active(self) -> bool:
+    def is_active(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] Django allows it
         """Django's word for "may sign in"."""
         return not self.disabled and not self.technical
 
@@ -78,7 +76,9 @@ class Group(models.Model):
     name = models.CharField(max_length=64, unique=True)
     label = models.CharField(max_length=128, blank=True, default="")
     built_in = models.BooleanField(default=False)
-    members = models.ManyToManyField(Operator, through="GroupMember", related_name="operator_groups")
+    members: "models.ManyToManyField[Operator, GroupMember]" = models.ManyToManyField(
+        Operator, through="GroupMember", related_name="operator_groups"
+    )
 
     class Meta:
         db_table = "xtk_group"

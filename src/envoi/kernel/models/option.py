@@ -70,7 +70,7 @@ class Option(models.Model):
             return self.memo_value
         if kind is DataType.STRING:
             return self.string_value
-        stamp = cast("datetime | None", self.time_stamp_value)
+        stamp = self.time_stamp_value
         return stamp.date() if stamp is not None and kind is DataType.DATE else stamp
 
     def put(self, value: object) -> None:

@@ -1,5 +1,7 @@
 """Effects outside the database, written in the transaction that wants them (architecture §3.3)."""
 
+from typing import Any
+
 from django.db import models
 
 
@@ -17,7 +19,7 @@ class OutboxItem(models.Model):
     outbox_id = models.BigAutoField(primary_key=True)
     kind = models.CharField(max_length=32)
     key = models.CharField(max_length=128, unique=True)
-    payload = models.JSONField()
+    payload: "models.JSONField[Any]" = models.JSONField()
     state = models.SmallIntegerField(choices=OutboxState.choices, default=OutboxState.WAITING)
     attempts = models.IntegerField(default=0)
     due_at = models.DateTimeField()

@@ -1,5 +1,7 @@
 """Which packages the instance has, and what each of them shipped."""
 
+from typing import Any
+
 from django.db import models
 
 
@@ -30,8 +32,8 @@ class ShippedRow(models.Model):
     key = models.CharField(max_length=255)
     """The row's name among those of its entity."""
     package = models.CharField(max_length=64)
-    values = models.JSONField()
-    offered = models.JSONField(null=True)
+    values: "models.JSONField[Any]" = models.JSONField()
+    offered: "models.JSONField[Any]" = models.JSONField(null=True)
     shipped_at = models.DateTimeField()
 
     class Meta:
