@@ -31,7 +31,7 @@ from typing import Any
 
 import pytest
 
-from envoi.app import boot
+from envoi.app import boot, peers
 from envoi.kernel import clock as kernel_clock
 from envoi.kernel.secrets import KEY_FILE
 from envoi.postgres import databases, server
@@ -41,6 +41,8 @@ PLAIN = ("src/envoi/postgres/", "tests/architecture/", "tests/acceptance/")
 MOMENT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 # Set in every process of the run, and so in all that they start: by it leftovers are found.
 MARK = "ENVOI_TEST_SESSION"
+# A skipped test fails the run, where every peer has been installed.
+NO_SKIPS = os.environ.get("ENVOI_TEST_NO_SKIPS") == "1"
 # For so many seconds the processes of a run may take to end after it.
 PATIENCE = float(os.environ.get("ENVOI_TEST_PATIENCE", "15"))
 # A test database need not survive a crash of the machine.
@@ -116,6 +118,7 @@ class _Run:
         self.lease: Any = None
         self.outcomes: dict[str, dict[str, Any]] = {}
         self.left: list[str] = []
+        self.skipped: list[str] = []
 
     @property
     def home(self) -> Path:
@@ -158,12 +161,30 @@ class _Run:
         ):
             self.setup_django()
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Let each report carry the cases that its test claims."""
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Let each report carry the cases that its test claims; leave the long forms out unless asked for."""
+        long = (
+            []
+            if "soak" in config.option.markexpr
+            else [item for item in items if item.get_closest_marker("soak")]
+        )
+        if long:
+            config.hook.pytest_deselected(items=long)
+            items[:] = [item for item in items if item not in long]
         for item in items:
             claimed = [case for mark in item.iter_markers("case") for case in mark.args]
             if claimed:
                 item.user_properties.append(("cases", claimed))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip a test whose peer is not installed."""
+        wanted = [name for mark in item.iter_markers("peer") for name in mark.args]
+        if item.get_closest_marker("browser"):
+            wanted.append("chromium")
+        for name in wanted:
+            if peers.find(name) is None:
+                pytest.skip(f"{name} is not installed: apt install {' '.join(peers.PEERS[name].packages)}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note the outcome of a test: the worst of its three phases."""
@@ -175,6 +196,8 @@ class _Run:
                 "outcome": "passed",
             },
         )
+        if report.skipped and NO_SKIPS and not hasattr(report, "wasxfail"):
+            self.skipped.append(report.nodeid)
         if report.failed or (report.skipped and found["outcome"] == "passed"):
             found["outcome"] = report.outcome
 
@@ -192,7 +215,7 @@ class _Run:
                 json.dumps(report, ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
             )
         self.left = _leftovers(self.folder)
-        if self.left:
+        if self.left or self.skipped:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -208,7 +231,9 @@ class _Run:
         self.lease.close()
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Name what was left."""
+        """Name what fails the run besides tests: what it left, and skips where there must be none."""
+        for nodeid in self.skipped:
+            terminalreporter.write_line(f"SKIPPED THOUGH ALL PEERS ARE INSTALLED: {nodeid}", red=True)
         for line in self.left:
             terminalreporter.write_line(f"LEFT BEHIND BY THE RUN (now killed): {line}", red=True)
 

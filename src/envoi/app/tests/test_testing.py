@@ -58,6 +58,12 @@ def test_home_is_empty_and_can_be_passed_by_another_user(home):
     assert os.fspath(home).startswith(os.environ["ENVOI_TEST_SESSION"])
 
 
+CONFTEST_OF_ITS_OWN = """
+from envoi.app import peers
+
+pytest_plugins = ["envoi.app.testing"]
+peers.PEERS["absent"] = peers.Peer("no-such-program", ("some-package",))
+"""
 RUN_OF_ITS_OWN = """
 import subprocess, sys, time
 import pytest
@@ -65,16 +71,19 @@ import pytest
 @pytest.mark.case("E1", "E2")
 def test_good(): assert True
 
-@pytest.mark.case("E3")
-@pytest.mark.skip
-def test_skipped(): assert True
-
 @pytest.fixture
 def broken_end():
     yield
     raise ValueError
 
 def test_bad_end(broken_end): assert True
+
+@pytest.mark.soak
+def test_long(): assert True
+
+@pytest.mark.case("E3")
+@pytest.mark.peer("absent")
+def test_with_peer(): assert True
 
 def test_leaves_a_process():
     assert subprocess.Popen(["sleep", "1000"], start_new_session=True).pid
@@ -85,16 +94,14 @@ def test_leaves_a_process():
 def test_a_run_reports_each_test_and_fails_for_what_it_leaves(tmp_path, spread):
     (tmp_path / "tests/architecture").mkdir(parents=True)
     (tmp_path / "tests/architecture/test_it.py").write_text(RUN_OF_ITS_OWN)
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["envoi.app.testing"]\n')
-    (tmp_path / "pytest.ini").write_text(
-        "[pytest]\nmarkers = case\nfilterwarnings = ignore::ResourceWarning\n"
-    )
+    (tmp_path / "conftest.py").write_text(CONFTEST_OF_ITS_OWN)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = ignore\n")
 
-    def run(*arguments):
+    def run(*arguments, **more):
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *spread, *arguments],
+            [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", *spread, *arguments],
             cwd=tmp_path,
-            env=os.environ | {"ENVOI_TEST_PATIENCE": "0.5"},
+            env=os.environ | {"ENVOI_TEST_PATIENCE": "0.5"} | more,
             capture_output=True,
             text=True,
             check=False,
@@ -107,11 +114,16 @@ def test_a_run_reports_each_test_and_fails_for_what_it_leaves(tmp_path, spread):
     command = Path("/proc", line.split(":")[1].split()[0], "cmdline")
     assert not command.exists() or command.read_bytes() == b""
 
-    assert run("-k", "not leaves").returncode == 1
+    done = run("-k", "not leaves")
+    assert done.returncode == 1
+    assert "absent is not installed: apt install some-package" in done.stdout
     report = json.loads((tmp_path / ".test-report.json").read_text())
     assert [(test["nodeid"].partition("::")[2], test["cases"], test["outcome"]) for test in report] == [
         ("test_bad_end", [], "failed"),
         ("test_good", ["E1", "E2"], "passed"),
-        ("test_skipped", ["E3"], "skipped"),
+        ("test_with_peer", ["E3"], "skipped"),
     ]
-    assert run("-k", "good").returncode == 0
+    assert run("-k", "good or peer").returncode == 0
+    done = run("-k", "good or peer", ENVOI_TEST_NO_SKIPS="1")
+    assert (done.returncode, "SKIPPED THOUGH" in done.stdout) == (1, True), done.stdout
+    assert "1 passed" in run("-m", "soak").stdout
