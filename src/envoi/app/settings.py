@@ -39,8 +39,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "envoi.web.probes.Probes",
+    "envoi.web.metrics.Measure",
+    "envoi.web.limits.BodyLimit",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "envoi.web.static.StaticFiles",
     "envoi.web.security.ContentSecurityPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -85,6 +88,7 @@ DATABASES = {
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
+            "connect_timeout": 10,
             "application_name": os.environ.get("ENVOI_PROCESS", "envoi"),
             **{name: value for name, value in _ASKED.items() if name not in _APART},
             # Ours come last: of two settings of one name, the later holds.

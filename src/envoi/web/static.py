@@ -3,12 +3,16 @@
 import fcntl
 import hashlib
 import os
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 STAMP = ".collected"
@@ -25,6 +29,14 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):
             return super().stored_name(name)
         except ValueError:
             return name
+
+
+class StaticFiles(WhiteNoiseMiddleware):
+    """Serves them; where none were collected yet, straight from the packages."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+        super().__init__(get_response)
 
 
 def collect() -> bool:

@@ -1,12 +1,16 @@
-"""Health, metrics and the machine-readable doors."""
+"""The machine-readable doors. Health and metrics are answered earlier, by `probes`."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-
-def healthz(request: HttpRequest) -> HttpResponse:
-    """Answer as long as the process lives."""
-    return HttpResponse("ok\n", content_type="text/plain")
+from envoi.kernel import clock
 
 
-urlpatterns = [path("healthz", healthz, name="healthz")]
+def ping(request: HttpRequest) -> HttpResponse:
+    """Answer as clients of the product expect it: OK and the time (soap-api.md §1)."""
+    now = clock.now()
+    stamp = f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}Z"
+    return HttpResponse(f"OK\n{stamp}\n", content_type="text/plain")
+
+
+urlpatterns = [path("nl/jsp/ping.jsp", ping, name="ping")]
