@@ -3,17 +3,14 @@
 A package answers the hook `pages` with one `Pages`; the shell imports no package.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver
 
+from envoi.console.folder_kinds import FolderKind
 from envoi.console.navigation import Entry
 from envoi.kernel.hooks import Hook
-from envoi.kernel.models import Folder
-
-FolderPage = Callable[[HttpRequest, Folder], HttpResponse]
 
 
 @dataclass(frozen=True)
@@ -23,8 +20,9 @@ class Pages:
     urls: Sequence[URLPattern | URLResolver] = ()
     """Mounted at the root, in the package's own namespace: `path("campaigns/", include(...))`."""
     entries: Sequence[Entry] = ()
-    folders: Mapping[str, FolderPage] = field(default_factory=dict)
-    """Schema name of what lives in a folder (`nms:recipient`) -> the view of such a folder."""
+    folders: Mapping[str, FolderKind] = field(default_factory=dict)
+    """Schema name of what lives in a folder (`nms:recipient`) -> how such a folder shows."""
 
 
 pages: Hook[[], Pages] = Hook("pages")
+"""Asked while the addresses are built and for each page; an answer must be cheap and always the same."""

@@ -41,6 +41,12 @@ def state(operator: Operator) -> State:
     return State(on, left)
 
 
+def switch_off(operator: Operator) -> None:
+    """Forget the authenticator and the recovery codes of an operator."""
+    TOTPDevice.objects.filter(user=operator).delete()
+    StaticDevice.objects.filter(user=operator).delete()
+
+
 @never_cache
 @require_http_methods(["GET", "POST"])
 @sensitive_post_parameters("token")
@@ -72,8 +78,7 @@ def disable(request: HttpRequest) -> HttpResponse:
     operator = Operator.objects.get(pk=request.user.pk)
     if not operator.check_password(request.POST.get("password", "")):
         raise Invalid(_("The password is not right. The authenticator stays on."))
-    TOTPDevice.objects.filter(user=operator).delete()
-    StaticDevice.objects.filter(user=operator).delete()
+    switch_off(operator)
     messages.success(request, _("Codes are no longer asked when you sign in."))
     return redirect("console:account")
 

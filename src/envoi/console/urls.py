@@ -1,11 +1,13 @@
-"""Addresses of the console's own pages."""
+"""Addresses of the console's own pages, then those that packages bring."""
 
-from django.urls import path
+from functools import partial
 
-from envoi.console import account, home, search, second_factor, sign_in
+from django.urls import include, path
 
-app_name = "console"
-urlpatterns = [
+from envoi.console import account, administration, explorer, home, search, second_factor, sign_in
+from envoi.console.hooks import pages
+
+own = [
     path("", home.home, name="home"),
     path("sign-in", sign_in.sign_in, name="sign-in"),
     path("sign-out", sign_in.sign_out, name="sign-out"),
@@ -17,4 +19,17 @@ urlpatterns = [
     path("account/authenticator", second_factor.enrol, name="second-factor"),
     path("account/authenticator/off", second_factor.disable, name="second-factor-off"),
     path("search", search.search, name="search"),
+    path("explorer/", explorer.root, name="explorer"),
+    path("explorer/<path:path>/", explorer.folder, name="folder"),
+    path("options", partial(explorer.first_of, schema="xtk:option"), name="options"),
+    path("options/<str:name>", administration.option_page, name="option"),
+    path("operators", partial(explorer.first_of, schema="xtk:operator"), name="operators"),
+    path("operators/new", administration.new_operator, name="new-operator"),
+    path("operators/<str:name>", administration.operator_page, name="operator"),
+    path("operators/<str:name>/disabled", administration.disable_operator, name="disable-operator"),
+    path("audit", partial(explorer.first_of, schema="xtk:auditTrail"), name="audit"),
+]
+urlpatterns = [
+    path("", include((own, "console"))),
+    *(pattern for answer in pages.ask() for pattern in answer.urls),
 ]
