@@ -44,10 +44,10 @@ def test_missing_peers_are_installed_once_and_no_service_starts(machine):
 
 def test_what_cannot_be_installed_is_named(machine, monkeypatch):
     monkeypatch.setattr(peers.os, "geteuid", lambda: 1000)
-    with pytest.raises(Refused, match="must be root to install it. As root: apt install it-server it-client"):
+    with pytest.raises(Refused, match=r"must be root to install it.* apt install it-server it-client"):
         peers.install(print)
     monkeypatch.setattr(peers.os, "geteuid", lambda: 0)
     (machine / "bin/apt-get").write_text("#!/bin/sh\nexit 100\n")
-    with pytest.raises(Broken, match="apt-get update failed.*By hand: apt install it-server it-client"):
+    with pytest.raises(Broken, match=r"apt-get update failed; .*By hand: apt install it-server it-client"):
         peers.install(print)
     assert not (machine / "policy").exists()
