@@ -9,3 +9,7 @@ class Engine(AppConfig):
     name = "envoi.engine"
     label = "engine"
     verbose_name = "Workflow engine"
+
+    def ready(self) -> None:
+        """Register the dispatcher's jobs, and the answers to the kernel's hooks."""
+        from envoi.engine import jobs, shipping  # noqa: F401  registered by being imported

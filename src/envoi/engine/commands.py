@@ -1,0 +1,370 @@
+"""Commands to a workflow: who may give which, what each would do, and how it is applied (engine.md §3).
+
+A command is checked and written by whoever gives it; the state then says that it was asked for. A worker
+that serves the
+workflow's affinity applies it. Only the unconditional stop acts at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Protocol
+
+from django.db import transaction
+from django.utils.translation import gettext_noop as _
+
+from envoi.engine import access, dispatcher, journal, lifecycle, sql
+from envoi.engine.activities.base import Fired
+from envoi.engine.journal import Pen
+from envoi.engine.models import CommandState, QueuedCommand, State, Workflow
+from envoi.kernel import audit, clock
+from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
+from envoi.kernel.rights import Actor
+
+
+class Command(StrEnum):
+    """The commands; values are their names in the audit trail."""
+
+    START = "Start"
+    SIMULATE = "Simulate"
+    PAUSE = "Pause"
+    STOP = "Stop"
+    KILL = "Unconditional Stop"
+    RESTART = "Restart"
+    WAKEUP = "Wakeup"
+    CLEANUP = "Cleanup"
+    RESTART_TASK = "RestartTask"
+    POST_EVENT = "PostEvent"
+
+
+S = State
+_FROM: dict[Command, frozenset[State]] = {
+    Command.START: frozenset({S.EDITION, S.FINISHED, S.PAUSED}),
+    Command.SIMULATE: frozenset({S.EDITION, S.FINISHED}),
+    Command.PAUSE: frozenset({S.STARTED}),
+    Command.STOP: frozenset(
+        {S.STARTING, S.STARTED, S.PAUSING, S.PAUSED, S.RESUMING, S.RESTARTING, S.RESTARTING2}
+    ),
+    Command.RESTART: frozenset({S.STARTED, S.PAUSING, S.PAUSED, S.STOPPING, S.STOPPING2}),
+    Command.WAKEUP: frozenset({S.STARTED}),
+    Command.CLEANUP: frozenset(State),
+    Command.RESTART_TASK: frozenset({S.STARTED, S.PAUSED, S.FINISHED}),
+    Command.POST_EVENT: frozenset(State),
+    Command.KILL: frozenset(State) - {S.EDITION, S.FINISHED},
+}
+_REQUESTED = {
+    Command.PAUSE: S.PAUSING,
+    Command.STOP: S.STOPPING,
+    Command.RESTART: S.RESTARTING,
+    Command.SIMULATE: S.STARTING,
+}
+
+
+class HasState(Protocol):
+    """What `allowed` looks at: a workflow, or a row of the read model."""
+
+    @property
+    def state(self) -> int:
+        """Return the state's code."""
+        ...
+
+
+def post(actor: Actor, name: str, command: Command, **parameters: Any) -> int:
+    """Ask for a command and return the number of its row in the queue; the effect comes later.
+
+    Parameters: `variables` (start, simulate, post event), `activity` (wake up one, restart from, source of
+    an event),
+    `transition` and `complete` (post event). Raises NotFound, NotAllowed, Conflict (the state forbids it) or
+    Invalid
+    (the definition cannot run); then nothing was written.
+    """
+    with transaction.atomic():
+        workflow = access.find(actor, name)
+        access.require_operate(actor, workflow, to=_TO[command])
+        row = lifecycle.lock(workflow.workflow_id)
+        if row is None:
+            raise NotFound(f"The workflow {name!r} no longer exists.")
+        state = State(row["state"])
+        if command is Command.KILL and not actor.is_administrator:
+            raise NotAllowed(
+                f"{actor.name} may not stop {name} unconditionally: the right ADMINISTRATION is missing."
+                " An administrator can do it."
+            )
+        if state not in _FROM[command]:
+            raise Conflict(f"{command.value} is not possible for {name}: its state is {state.label}.")
+        _check(workflow, command, state, parameters)
+        now = clock.now()
+        queued = QueuedCommand.objects.create(
+            workflow_id=workflow.workflow_id,
+            command=command.value,
+            parameters=parameters,
+            operator_id=actor.operator_id,
+            operator_name=actor.name,
+            created_at=now,
+        )
+        audit.record(actor, "xtk:workflow", workflow.internal_name, command.value, workflow.workflow_id)
+        if command is Command.KILL:
+            _apply(row, queued)
+        else:
+            requested = _REQUESTED.get(command)
+            if command is Command.START:
+                requested = S.RESUMING if state == S.PAUSED else S.STARTING
+            sql.run(
+                """UPDATE xtk_workflow SET state = %(state)s, version = version + 1
+                   WHERE workflow_id = %(workflow)s""",
+                {"state": int(requested or state), "workflow": workflow.workflow_id},
+            )
+            dispatcher.enqueue_commands(workflow.workflow_id, workflow.affinity)
+        return queued.job_id
+
+
+def allowed(row: HasState, actor: Actor) -> list[Command]:
+    """Return the commands that the state and the actor's rights allow; `row` needs `state` and `technical`."""
+    if not access.may_operate(actor, technical=bool(getattr(row, "technical", False))):
+        return []
+    shown = (c for c in Command if c not in (Command.POST_EVENT, Command.RESTART_TASK))
+    return [c for c in shown if row.state in _FROM[c] and (c is not Command.KILL or actor.is_administrator)]
+
+
+def effect(name: str, command: Command) -> tuple[str, dict[str, Any]]:
+    """Return what a command will do, as a message and the counts in it."""
+    counts = sql.one(
+        """SELECT count(*) FILTER (WHERE t.status = 0) AS waiting, count(*) FILTER (WHERE t.status = 2) AS
+        running,
+             count(*) FILTER (WHERE t.status IN (5, 6)) AS standing,
+             (SELECT count(*) FROM xtk_workflow_log l WHERE l.workflow_id = w.workflow_id) AS lines,
+             (SELECT count(*) FROM xtk_workflow_task d WHERE d.workflow_id = w.workflow_id
+               AND d.status IN (1, 3, 4)) AS done
+           FROM xtk_workflow w LEFT JOIN xtk_workflow_task t ON t.workflow_id = w.workflow_id
+             AND t.status IN (0, 2, 5, 6) WHERE w.internal_name = %(name)s GROUP BY w.workflow_id""",
+        {"name": name},
+    )
+    return _EFFECT[command], dict(counts or {})
+
+
+def apply_queued(workflow_id: int) -> int:
+    """Apply the commands that wait for a workflow, in their order; returns how many. The job of the
+    dispatcher.
+    """
+    with transaction.atomic():
+        row = lifecycle.lock(workflow_id)
+        if row is None:
+            return 0
+        waiting = QueuedCommand.objects.filter(workflow_id=workflow_id, status=CommandState.QUEUED)
+        applied = 0
+        for queued in waiting.order_by("job_id"):
+            if queued.command == Command.POST_EVENT and row["state"] in (
+                S.PAUSED,
+                S.PAUSING,
+                S.RESUMING,
+                S.STARTING,
+            ):
+                continue  # it waits until the workflow goes on (engine.md §7.2)
+            _apply(row, queued)
+            applied += 1
+            row = lifecycle.lock(workflow_id) or row
+        return applied
+
+
+def _apply(row: sql.Row, queued: QueuedCommand) -> None:
+    pen = Pen()
+    operator, parameters = queued.operator_name, queued.parameters
+    state = State(row["state"])
+    match Command(queued.command):
+        case Command.START | Command.SIMULATE if state == S.STARTING:
+            lifecycle.begin(
+                row,
+                pen,
+                operator_id=queued.operator_id,
+                operator=operator,
+                variables=parameters.get("variables") or {},
+                simulation=queued.command == Command.SIMULATE,
+            )
+        case Command.START if state == S.RESUMING:
+            lifecycle.resume(row, pen, operator=operator)
+            dispatcher.enqueue_commands(row["workflow_id"], row["affinity"])
+        case Command.PAUSE if state == S.PAUSING:
+            pen.info(_("Pausing workflow (operator '%(operator)s')"), operator=operator)
+            lifecycle.pause(row)
+        case Command.STOP if state == S.STOPPING:
+            pen.info(_("Stop workflow (operator '%(operator)s')"), operator=operator)
+            lifecycle.stop(row, pen)
+        case Command.RESTART if state == S.RESTARTING:
+            row["started_by_id"] = queued.operator_id
+            sql.run("UPDATE xtk_workflow SET started_by_id = %(operator)s WHERE workflow_id = %(workflow)s",
+                    {"operator": queued.operator_id, "workflow": row["workflow_id"]})  # fmt: skip
+            pen.info(_("Stop workflow (operator '%(operator)s')"), operator=operator)
+            lifecycle.stop(row, pen)
+        case Command.KILL:
+            lifecycle.kill(row, pen, operator=operator)
+            QueuedCommand.objects.filter(
+                workflow_id=row["workflow_id"], status=CommandState.QUEUED, job_id__lt=queued.job_id
+            ).update(
+                status=CommandState.REFUSED, done_at=clock.now(), message="overtaken by an unconditional stop"
+            )
+        case Command.WAKEUP:
+            _wake(row, pen, operator, parameters.get("activity"))
+        case Command.CLEANUP:
+            _purge(row)
+        case Command.RESTART_TASK:
+            _restart_task(row, pen, queued)
+        case Command.POST_EVENT:
+            _post_event(row, pen, operator, parameters)
+        case _:
+            pass  # the state has moved on since: the command is without object
+    journal.write(row["workflow_id"], row["run_number"], pen.lines)
+    queued.status, queued.done_at = CommandState.DONE, clock.now()
+    queued.save(update_fields=["status", "done_at"])
+
+
+def _wake(row: sql.Row, pen: Pen, operator: str, activity: str | None) -> None:
+    tasks = sql.rows(
+        """UPDATE xtk_workflow_task SET due_at = %(now)s, woken = true, queued = true
+           WHERE workflow_id = %(workflow)s AND run_number = %(run)s AND status = 0 AND due_at IS NOT NULL
+             AND (%(activity)s::text IS NULL OR activity = %(activity)s) RETURNING task_id, affinity""",
+        {"now": clock.now(), "workflow": row["workflow_id"], "run": row["run_number"], "activity": activity},
+    )
+    pen.info(_("Executing pending tasks now (operator '%(operator)s')"), operator=operator)
+    dispatcher.enqueue([(task["task_id"], task["affinity"]) for task in tasks])
+
+
+def _purge(row: sql.Row) -> None:
+    """Delete journal, finished tasks and processed events; open ones, definition and variables stay."""
+    workflow = {"workflow": row["workflow_id"]}
+    sql.run("DELETE FROM xtk_workflow_log WHERE workflow_id = %(workflow)s", workflow)
+    sql.run("DELETE FROM xtk_workflow_event WHERE workflow_id = %(workflow)s AND status > 2", workflow)
+    sql.run(
+        "DELETE FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND status IN (1, 3, 4)", workflow
+    )
+    sql.run("UPDATE xtk_workflow SET version = version + 1 WHERE workflow_id = %(workflow)s", workflow)
+
+
+def _restart_task(row: sql.Row, pen: Pen, queued: QueuedCommand) -> None:
+    """Run the last task of an activity again, fed by the same events; a finished workflow is started for it."""
+    activity = str(queued.parameters.get("activity", ""))
+    task = sql.one(
+        """UPDATE xtk_workflow_task SET status = 0, due_at = %(now)s, queued = true, completed_at = NULL,
+             message = '', memory = '{}', run_number = %(run)s
+           WHERE task_id = (SELECT max(task_id) FROM xtk_workflow_task WHERE workflow_id = %(workflow)s
+             AND run_number = %(run)s AND activity = %(activity)s AND status IN (1, 3, 4, 5)) RETURNING
+             task_id, affinity""",
+        {"now": clock.now(), "run": row["run_number"], "workflow": row["workflow_id"], "activity": activity},
+    )
+    if task is None:
+        pen.error(_("Activity '%(activity)s' has no finished task to run again"), activity=activity)
+        return
+    pen.info(
+        _("Restarting from activity '%(activity)s' (operator '%(operator)s')"),
+        activity=activity,
+        operator=queued.operator_name,
+    )
+    sql.run(
+        """UPDATE xtk_workflow SET state = 11, failed = false, paused_at = NULL, finished_at = NULL,
+             stopped_by_hand = false, version = version + 1 WHERE workflow_id = %(workflow)s""",
+        {"workflow": row["workflow_id"]},
+    )
+    dispatcher.enqueue([(task["task_id"], task["affinity"])])
+
+
+def _post_event(row: sql.Row, pen: Pen, operator: str, parameters: Mapping[str, Any]) -> None:
+    """Fire a transition of an activity from outside (engine.md §7.2)."""
+    name = str(parameters.get("activity", ""))
+    now = clock.now()
+    if row["state"] != S.STARTED:
+        pen.error(
+            _("An event for activity '%(activity)s' was lost: the workflow is not started"), activity=name
+        )
+        return
+    step = lifecycle.step_of(row, pen, now)
+    activity = step.definition.by_name.get(name)
+    if activity is None:
+        pen.error(_("An event was lost: there is no activity '%(activity)s'"), activity=name)
+        return
+    wanted = str(parameters.get("transition") or "")
+    way = activity.transition(wanted) if wanted else next(
+        (w for w in activity.transitions if w.enabled and w.kind not in {"timeout", "error"}), None
+    )  # fmt: skip
+    task = sql.one(
+        """SELECT task_id FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND run_number = %(run)s
+           AND activity = %(activity)s AND status IN (0, 2) ORDER BY task_id LIMIT 1""",
+        {"workflow": row["workflow_id"], "run": row["run_number"], "activity": name},
+    )
+    if way is None or activity.execution != "normal" or (activity.type == "signal" and task is None):
+        pen.warning(_("Activity '%(activity)s' does not take this event"), activity=name)
+        return
+    pen.info(
+        _("Posting an event on activity '%(activity)s' (operator '%(operator)s')"),
+        activity=name,
+        operator=operator,
+    )
+    variables = _inbound_variables(task["task_id"]) if task else {}
+    fired = Fired(way.name, dict(parameters.get("variables") or {}))
+    step.fire(activity, task["task_id"] if task else None, fired, variables)
+    if parameters.get("complete"):
+        sql.run(
+            """UPDATE xtk_workflow_task SET status = 1, completed_at = %(now)s, due_at = NULL, queued = false
+               WHERE workflow_id = %(workflow)s AND run_number = %(run)s AND activity = %(activity)s AND
+               status = 0""",
+            {"now": now, "workflow": row["workflow_id"], "run": row["run_number"], "activity": name},
+        )
+    step.flush()
+    lifecycle.after_task(row["workflow_id"], row["run_number"], row["state"], step, open_left=False, now=now)
+    sql.run("UPDATE xtk_workflow SET version = version + 1 WHERE workflow_id = %(workflow)s",
+            {"workflow": row["workflow_id"]})  # fmt: skip
+
+
+def _inbound_variables(task: int) -> dict[str, Any]:
+    events = sql.rows(
+        "SELECT variables FROM xtk_workflow_event WHERE task_id = %(task)s ORDER BY event_id", {"task": task}
+    )
+    return {name: value for event in events for name, value in event["variables"].items()}
+
+
+def _check(workflow: Workflow, command: Command, state: State, parameters: Mapping[str, Any]) -> None:
+    if workflow.is_model and command is not Command.CLEANUP:
+        raise Conflict(f"{workflow.internal_name} is a template: make a workflow from it first.")
+    unknown = set(parameters) - _PARAMETERS.get(command, set())
+    if unknown:
+        raise Invalid(f"{command.value} takes no {', '.join(sorted(unknown))}.")
+    if command in (Command.START, Command.SIMULATE) and state != S.PAUSED:
+        from envoi.engine.definition import Definition
+
+        Definition.from_json(workflow.definition).require_valid()
+
+
+_PARAMETERS = {
+    Command.START: {"variables"},
+    Command.SIMULATE: {"variables"},
+    Command.WAKEUP: {"activity"},
+    Command.RESTART_TASK: {"activity"},
+    Command.POST_EVENT: {"activity", "transition", "variables", "complete"},
+}
+_TO = {
+    Command.START: "start",
+    Command.SIMULATE: "start",
+    Command.PAUSE: "pause",
+    Command.STOP: "stop",
+    Command.KILL: "stop",
+    Command.RESTART: "restart",
+    Command.WAKEUP: "execute",
+    Command.CLEANUP: "change",
+    Command.RESTART_TASK: "restart",
+    Command.POST_EVENT: "operate",
+}
+_EFFECT = {
+    Command.START: _("It starts at the beginning, or goes on: %(standing)s task(s) run again."),
+    Command.SIMULATE: _("It runs without changing data, files or anything outside."),
+    Command.PAUSE: _(
+        "%(running)s running task(s) are completed, %(waiting)s waiting one(s) stay; nothing new starts."
+    ),
+    Command.STOP: _("%(running)s running task(s) are cancelled and %(waiting)s waiting one(s) are dropped."),
+    Command.KILL: _("%(running)s running and %(waiting)s waiting task(s) are given up without cleaning."),
+    Command.RESTART: _(
+        "%(running)s running and %(waiting)s waiting task(s) are dropped, then it starts again."
+    ),
+    Command.WAKEUP: _("%(waiting)s waiting task(s) become due now."),
+    Command.CLEANUP: _("%(lines)s journal lines and %(done)s finished tasks are deleted."),
+    Command.RESTART_TASK: _("The activity runs again with what it was given."),
+    Command.POST_EVENT: _("The transition fires once."),
+}

@@ -1,0 +1,164 @@
+"""Create, change and delete workflows; each save of the diagram is a version (engine.md §1, §9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from envoi.engine import access, sql, worktable
+from envoi.engine.definition import Definition
+from envoi.engine.models import Event, LogLine, QueuedCommand, State, Task, Workflow, WorkflowVersion
+from envoi.kernel import audit, clock, folders
+from envoi.kernel.errors import Conflict, Invalid
+from envoi.kernel.models import Folder
+from envoi.kernel.rights import Actor
+
+ENTITY = "xtk:workflow"
+_PROPERTIES = frozenset(
+    {
+        "label", "description", "production", "history", "on_error", "consecutive_errors", "timezone", "affinity",
+        "schema", "show_sql", "keep_results", "priority", "background", "scenario", "supervisor_operator_id",
+        "supervisor_group_id", "script",
+    }
+)  # fmt: skip
+
+
+def create(
+    actor: Actor,
+    internal_name: str,
+    label: str,
+    definition: Definition,
+    folder: Folder | str,
+    *,
+    is_model: bool = False,
+    **properties: Any,
+) -> Workflow:
+    """Store a new workflow, being edited. `internal_name` "" gives it WKF<n>; `folder` may be given by name.
+
+    A definition may still have problems; only a start needs it whole. Raises NotFound, NotAllowed, Invalid,
+    Conflict.
+    """
+    place = folders.find(folder, actor=actor) if isinstance(folder, str) else folder
+    now = clock.now()
+    workflow = Workflow(
+        internal_name=internal_name,
+        label=label,
+        folder=place,
+        definition=definition.to_json(),
+        is_model=is_model,
+        created_at=now,
+        created_by_id=actor.operator_id,
+        modified_at=now,
+        modified_by_id=actor.operator_id,
+    )
+    _require_change(actor, workflow, to="create")
+    _set_properties(workflow, properties)
+    with transaction.atomic():
+        if not internal_name:
+            row = sql.one("SELECT nextval('xtk_workflow_workflow_id_seq') AS id")
+            workflow.workflow_id = row["id"] if row else 0
+            workflow.internal_name = f"WKF{workflow.workflow_id}"
+        elif Workflow.objects.filter(internal_name=internal_name).exists():
+            raise Conflict(
+                f"There is a workflow called {internal_name} already. Choose another internal name."
+            )
+        workflow.save(force_insert=True)
+        _add_version(workflow, actor, "")
+        audit.record(actor, ENTITY, workflow.internal_name, audit.CREATED, workflow.workflow_id)
+    return workflow
+
+
+def save(
+    actor: Actor,
+    name: str,
+    *,
+    definition: Definition | None = None,
+    comment: str = "",
+    seen_number: int | None = None,
+    **properties: Any,
+) -> Workflow:
+    """Change a workflow. A started one may be changed too: what has not run yet follows the new diagram
+    (§1.3).
+
+    `seen_number` is the version that the editor began with: Conflict when another was saved since.
+    """
+    with transaction.atomic():
+        workflow = access.find(actor, name)
+        _require_change(actor, workflow, to="change")
+        workflow = (
+            Workflow.objects.select_related("folder").select_for_update(of=("self",)).get(pk=workflow.pk)
+        )
+        if seen_number is not None and seen_number != workflow.definition_number:
+            raise Conflict(
+                f"{name} was saved by someone else meanwhile: version {workflow.definition_number} instead of"
+                f" {seen_number}. Compare both, then save again."
+            )
+        _set_properties(workflow, properties)
+        changed = set(properties)
+        if "label" in properties:
+            workflow.labels = {}
+            changed.add("labels")
+        if definition is not None and definition.to_json() != workflow.definition:
+            workflow.definition = definition.to_json()
+            top = WorkflowVersion.objects.filter(workflow=workflow).aggregate(top=Max("number"))["top"] or 0
+            workflow.definition_number = top + 1
+            _add_version(workflow, actor, comment)
+            changed |= {"definition", "definition_number"}
+        workflow.version += 1
+        workflow.modified_at, workflow.modified_by_id = clock.now(), actor.operator_id
+        workflow.save(update_fields=[*changed, "version", "modified_at", "modified_by"])
+        audit.record(actor, ENTITY, workflow.internal_name, audit.MODIFIED, workflow.workflow_id,
+                     {"fields": sorted(changed)})  # fmt: skip
+    return workflow
+
+
+def delete(actor: Actor, name: str) -> None:
+    """Delete a workflow with its tasks, events, journal and work tables. Refused while it runs, and for
+    shipped ones.
+    """
+    with transaction.atomic():
+        workflow = access.find(actor, name)
+        _require_change(actor, workflow, to="delete")
+        workflow = Workflow.objects.select_for_update(of=("self",)).get(pk=workflow.pk)
+        if workflow.built_in:
+            raise Conflict(
+                f"{name} belongs to the package {workflow.package}: it can be stopped, not deleted."
+            )
+        if workflow.state not in (State.EDITION, State.FINISHED):
+            raise Conflict(f"{name} is {State(workflow.state).label}. Stop it, then delete it.")
+        remove(workflow)
+        audit.record(actor, ENTITY, name, audit.DELETED, workflow.pk)
+
+
+def remove(workflow: Workflow) -> None:
+    """Delete the rows and tables of a workflow in the caller's transaction, asking nobody."""
+    worktable.drop_all(workflow.pk)
+    for model in (LogLine, Event, Task, QueuedCommand):
+        model.objects.filter(workflow_id=workflow.pk)._raw_delete("default")
+    workflow.delete()
+
+
+def _require_change(actor: Actor, workflow: Workflow, *, to: str) -> None:
+    access.require_operate(actor, workflow, to=to)
+    folders.require(actor, workflow.folder, folders.Access.WRITE)
+
+
+def _set_properties(workflow: Workflow, properties: dict[str, Any]) -> None:
+    unknown = set(properties) - _PROPERTIES
+    if unknown:
+        raise Invalid(f"A workflow has no property {', '.join(sorted(unknown))}.")
+    for name, value in properties.items():
+        setattr(workflow, name, value)
+
+
+def _add_version(workflow: Workflow, actor: Actor, comment: str) -> None:
+    WorkflowVersion.objects.create(
+        workflow=workflow,
+        number=workflow.definition_number,
+        definition=workflow.definition,
+        comment=comment,
+        created_at=clock.now(),
+        created_by_id=actor.operator_id,
+    )

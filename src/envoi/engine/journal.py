@@ -1,0 +1,85 @@
+"""Lines for the journal: kept in memory while an activity works, written with its transaction or with its
+failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from envoi.engine import sql
+from envoi.engine.models import Level
+from envoi.kernel import clock
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line to be written. `params` None: the text is shown as it is."""
+
+    level: Level
+    message: str
+    params: Mapping[str, Any] | None
+    activity: str
+    task_id: int | None
+    at: datetime
+
+
+class Pen:
+    """Collects the lines of one activity, command or take-over."""
+
+    def __init__(self, activity: str = "", task_id: int | None = None) -> None:
+        self.activity = activity
+        self.task_id = task_id
+        self.lines: list[Line] = []
+
+    def __call__(
+        self,
+        level: Level,
+        message: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        activity: str | None = None,
+        task_id: int | None = None,
+    ) -> None:
+        """Add a line."""
+        where = self.activity if activity is None else activity
+        self.lines.append(Line(level, message, params, where, task_id or self.task_id, clock.now()))
+
+    def info(self, message: str, **params: Any) -> None:
+        """Add a line of level info. Parameters `activity` and `task`, if given, are also the line's own."""
+        self._write(Level.INFO, message, params)
+
+    def warning(self, message: str, **params: Any) -> None:
+        """Add a line of level warning."""
+        self._write(Level.WARNING, message, params)
+
+    def error(self, message: str, **params: Any) -> None:
+        """Add a line of level error."""
+        self._write(Level.ERROR, message, params)
+
+    def _write(self, level: Level, message: str, params: Mapping[str, Any]) -> None:
+        self(level, message, params, activity=params.get("activity"), task_id=params.get("task"))
+
+
+def write(workflow_id: int, run_number: int, lines: Sequence[Line]) -> None:
+    """Insert lines in the caller's transaction, in their order."""
+    if not lines:
+        return
+    sql.run(
+        """INSERT INTO xtk_workflow_log (workflow_id, run_number, task_id, activity, level, message, params,
+        at)
+           SELECT %(workflow)s, %(run)s, l.* FROM unnest(%(tasks)s::bigint[], %(activities)s::text[],
+           %(levels)s::smallint[], %(messages)s::text[], %(params)s::jsonb[], %(ats)s::timestamptz[]) AS l""",
+        {
+            "workflow": workflow_id,
+            "run": run_number,
+            "tasks": [line.task_id for line in lines],
+            "activities": [line.activity for line in lines],
+            "levels": [int(line.level) for line in lines],
+            "messages": [line.message.replace("\x00", "") for line in lines],
+            "params": [None if line.params is None else sql.json(dict(line.params)) for line in lines],
+            "ats": [line.at for line in lines],
+        },
+    )

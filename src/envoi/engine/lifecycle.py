@@ -1,0 +1,501 @@
+"""The life of a workflow: begin, pause, resume, end; what the end of a task means for it (engine.md §1.3,
+§3, §5.6).
+
+Every function here works in the caller's transaction and under the lock of the workflow's row.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from django.db import transaction
+from django.utils.translation import gettext_noop as _
+
+from envoi.engine import dispatcher, journal, notify, sql, worktable
+from envoi.engine.activities.base import Fired, Misconfigured
+from envoi.engine.definition import ABORT, IGNORE, INHERIT, SUSPEND, Activity
+from envoi.engine.graph import Step
+from envoi.engine.journal import Pen
+from envoi.engine.models import ErrorPolicy, State, TaskState
+from envoi.kernel import clock
+from envoi.kernel.errors import Invalid
+
+logger = logging.getLogger(__name__)
+
+ENDING = frozenset({State.STOPPING, State.STOPPING2, State.RESTARTING, State.RESTARTING2})
+"""States in which whatever still runs is to be given up."""
+_POLICY = {ErrorPolicy.SUSPEND: SUSPEND, ErrorPolicy.IGNORE: IGNORE, ErrorPolicy.ABORT: ABORT}
+
+
+class Stopped(Exception):  # noqa: N818  the operator's wish, not a fault
+    """The workflow is being stopped: what the activity did is not wanted any more."""
+
+
+def lock(workflow_id: int) -> sql.Row | None:
+    """Lock the workflow's row and return it; None when it is gone."""
+    return sql.one(
+        """SELECT workflow_id, internal_name, label, state, failed, run_number, definition_number, variables,
+        affinity,
+             simulation, on_error, consecutive_errors, keep_results, started_by_id, parent_task_id, script,
+             timezone,
+             supervisor_operator_id, supervisor_group_id, scenario
+           FROM xtk_workflow WHERE workflow_id = %(workflow)s FOR NO KEY UPDATE""",
+        {"workflow": workflow_id},
+    )
+
+
+def step_of(row: sql.Row, pen: Pen, now: datetime) -> Step:
+    """Return a walk through the present definition of a locked workflow."""
+    from envoi.engine.runner import definition_of
+
+    return Step(
+        row["workflow_id"],
+        row["run_number"],
+        definition_of(row["workflow_id"], row["definition_number"]),
+        row["affinity"],
+        now,
+        pen,
+        simulation=row["simulation"],
+    )
+
+
+def begin(row: sql.Row, pen: Pen, *, operator_id: int | None, operator: str, variables: Mapping[str, Any] | None,
+          simulation: bool = False) -> None:  # fmt: skip
+    """Start at the beginning. `variables` None keeps the instance variables (restart), else they replace
+    them.
+    """
+    now = clock.now()
+    workflow = row["workflow_id"]
+    abort_open(workflow, row["run_number"], now, None)
+    worktable.drop_all(workflow)
+    kept: Mapping[str, Any] = row["variables"] if variables is None else variables
+    fresh = sql.one(
+        """UPDATE xtk_workflow SET state = 11, failed = false, run_number = run_number + 1, start_state = 0,
+             started_at = %(now)s, started_by_id = %(operator)s, finished_at = NULL, paused_at = NULL,
+             paused_notices = 0, stopped_by_hand = false, simulation = %(simulation)s, variables =
+             %(variables)s,
+             version = version + 1
+           WHERE workflow_id = %(workflow)s RETURNING run_number""",
+        {
+            "now": now,
+            "operator": operator_id,
+            "simulation": simulation,
+            "variables": sql.json(dict(kept)),
+            "workflow": workflow,
+        },
+    )
+    assert fresh is not None  # noqa: S101  the row is locked
+    row.update(run_number=fresh["run_number"], state=int(State.STARTED), failed=False, simulation=simulation,
+               started_by_id=operator_id, variables=dict(kept))  # fmt: skip
+    if simulation:
+        pen.info(_("Starting workflow in simulation mode (operator '%(operator)s')"), operator=operator)
+    else:
+        pen.info(_("Starting workflow (operator '%(operator)s')"), operator=operator)
+    pen.info(_("Workflow '%(workflow)s' is being run"), workflow=row["internal_name"])
+    step = step_of(row, pen, now)
+    step.start()
+    step.flush()
+    after_task(workflow, row["run_number"], State.STARTED, step, open_left=False, now=now)
+
+
+def resume(row: sql.Row, pen: Pen, *, operator: str) -> None:
+    """Go on after a pause: tasks in error and held ones run, pending ones are looked at again."""
+    now = clock.now()
+    workflow, run = row["workflow_id"], row["run_number"]
+    pen.info(_("Resuming workflow (operator '%(operator)s')"), operator=operator)
+    _set_state(workflow, State.STARTED, failed=False)
+    sql.run("UPDATE xtk_workflow SET paused_at = NULL, paused_notices = 0 WHERE workflow_id = %(workflow)s",
+            {"workflow": workflow})  # fmt: skip
+    step = step_of(row, pen, now)
+    tasks = sql.rows(
+        """UPDATE xtk_workflow_task SET forced = forced OR status = 6, status = 0, due_at = CASE
+             WHEN status IN (5, 6) OR due_at < %(now)s THEN %(now)s ELSE due_at END, queued = true
+           WHERE workflow_id = %(workflow)s AND run_number = %(run)s
+             AND (status IN (5, 6) OR (status = 0 AND due_at <= %(now)s)) RETURNING task_id, affinity""",
+        {"workflow": workflow, "run": run, "now": now},
+    )
+    step.due += [(task["task_id"], task["affinity"]) for task in tasks]
+    waiting = sql.rows(
+        """SELECT event_id, source_task_id AS source_task, source, transition, target, variables
+           FROM xtk_workflow_event
+           WHERE workflow_id = %(workflow)s AND run_number = %(run)s AND status = 0 AND task_id IS NULL
+           ORDER BY event_id""",
+        {"workflow": workflow, "run": run},
+    )
+    for event in waiting:
+        _reroute(step, event)
+    step.flush()
+    dispatcher.schedule()
+    after_task(workflow, run, State.STARTED, step, open_left=bool(tasks), now=now)
+
+
+def pause(row: sql.Row, *, failed: bool = False) -> None:
+    """Pause now, or as soon as what runs is through."""
+    state = State.PAUSING if _has_running(row["workflow_id"], row["run_number"]) else State.PAUSED
+    _set_state(row["workflow_id"], state, failed=failed or row["failed"])
+    if state == State.PAUSED:
+        _mark_paused(row["workflow_id"])
+
+
+def stop(row: sql.Row, pen: Pen) -> None:
+    """Abort what waits and cancel what runs; the end comes when nothing runs any more."""
+    now = clock.now()
+    workflow, run = row["workflow_id"], row["run_number"]
+    abort_open(workflow, run, now, pen)
+    running = sql.rows(
+        """UPDATE xtk_workflow_task SET cancel_requested = true
+           WHERE workflow_id = %(workflow)s AND run_number = %(run)s AND status = 2 RETURNING backend_pid""",
+        {"workflow": workflow, "run": run},
+    )
+    if not running:
+        end(row, pen)
+        return
+    restarts = row["state"] in (State.RESTARTING, State.RESTARTING2)
+    _set_state(workflow, State.RESTARTING2 if restarts else State.STOPPING2, failed=False)
+    for task in running:
+        # Under our lock none of these tasks can settle, so the server process is still at that task.
+        if task["backend_pid"]:
+            dispatcher.cancel(task["backend_pid"])
+
+
+def end(row: sql.Row, pen: Pen, *, failed: bool = False) -> None:
+    """End a workflow that was stopped or aborted: finished, or begun anew when a restart was asked."""
+    if row["state"] in (State.RESTARTING, State.RESTARTING2):
+        operator = sql.one(
+            "SELECT operator_id, name FROM xtk_operator WHERE operator_id = %(id)s",
+            {"id": row["started_by_id"]},
+        )
+        name = operator["name"] if operator else "internal"
+        pen.info(_("Workflow restarted (operator '%(operator)s')"), operator=name)
+        begin(row, pen, operator_id=row["started_by_id"], operator=name, variables=None)
+        return
+    finish(row, pen, failed=failed, by_hand=not failed)
+
+
+def finish(row: sql.Row, pen: Pen, *, failed: bool = False, by_hand: bool = False) -> None:
+    """Set the workflow to Finished."""
+    now = clock.now()
+    sql.run(
+        """UPDATE xtk_workflow SET state = 20, failed = %(failed)s, finished_at = %(now)s, stopped_by_hand =
+        %(hand)s,
+             paused_at = NULL, version = version + 1 WHERE workflow_id = %(workflow)s""",
+        {"now": now, "failed": failed, "hand": by_hand, "workflow": row["workflow_id"]},
+    )
+    row["state"] = int(State.FINISHED)
+    pen.info(_("Workflow finished"))
+    if not row["keep_results"]:
+        worktable.drop_all(row["workflow_id"])
+
+
+def kill(row: sql.Row, pen: Pen, *, operator: str) -> None:
+    """Set Finished at once, without cleaning; whoever still works on it is fenced off."""
+    pen.info(_("Unconditional stop of the workflow (operator '%(operator)s')"), operator=operator)
+    policy = notify.kill_policy()
+    for task in sql.rows(
+        "SELECT backend_pid FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND status = 2 FOR UPDATE",
+        {"workflow": row["workflow_id"]},
+    ):
+        if policy and task["backend_pid"]:
+            query = (
+                "SELECT pg_terminate_backend(%(pid)s)" if policy == 2 else "SELECT pg_cancel_backend(%(pid)s)"
+            )
+            sql.run(query, {"pid": task["backend_pid"]})
+    abort_open(row["workflow_id"], row["run_number"], clock.now(), pen, running=True)
+    sql.run(
+        """UPDATE xtk_workflow SET state = 20, failed = false, finished_at = %(now)s, stopped_by_hand = true,
+             paused_at = NULL, version = version + 1 WHERE workflow_id = %(workflow)s""",
+        {"now": clock.now(), "workflow": row["workflow_id"]},
+    )
+
+
+def abort_open(
+    workflow: int, run: int, now: datetime, pen: Pen | None, *, running: bool = False, but: int = 0
+) -> list[sql.Row]:
+    """Abort the open tasks of a run, the running ones only when asked; a line for each goes to `pen`."""
+    aborted = sql.rows(
+        """UPDATE xtk_workflow_task SET status = 3, completed_at = %(now)s, queued = false, due_at = NULL,
+             lease_token = NULL
+           WHERE workflow_id = %(workflow)s AND run_number <= %(run)s AND task_id <> %(but)s
+             AND (status IN (0, 5, 6) OR (%(running)s AND status = 2)) RETURNING task_id, activity""",
+        {"now": now, "workflow": workflow, "run": run, "running": running, "but": but},
+    )
+    sql.run(
+        """UPDATE xtk_workflow_event SET status = 4, processed_at = %(now)s
+           WHERE workflow_id = %(workflow)s AND run_number <= %(run)s AND status < 3
+             AND (task_id IS NULL OR task_id = ANY(%(tasks)s))""",
+        {"now": now, "workflow": workflow, "run": run, "tasks": [task["task_id"] for task in aborted]},
+    )
+    for task in sorted(aborted, key=lambda task: task["task_id"]) if pen else ():
+        pen.info(
+            _("Task %(task)s (activity '%(activity)s') aborted"),
+            task=task["task_id"],
+            activity=task["activity"],
+        )
+    return aborted
+
+
+def abort_others(workflow: int, run: int, task_id: int, now: datetime, pen: Pen) -> None:
+    """End every task but one: End with "stop all tasks in progress" (engine.md §6.2)."""
+    for task in sql.rows(
+        """SELECT backend_pid FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND run_number = %(run)s
+           AND status = 2 AND task_id <> %(task)s AND backend_pid IS NOT NULL""",
+        {"workflow": workflow, "run": run, "task": task_id},
+    ):
+        dispatcher.cancel(task["backend_pid"])
+    abort_open(workflow, run, now, pen, running=True, but=task_id)
+
+
+def after_task(workflow: int, run: int, state: int, step: Step, *, open_left: bool, now: datetime) -> None:
+    """Look at the workflow as a whole when a task has settled: it pauses, finishes, or goes on."""
+    if step.pauses and state == State.STARTED:
+        row = lock(workflow)
+        if row is not None:
+            pause(row)
+        return
+    if state == State.PAUSING:
+        if not _has_running(workflow, run):
+            _set_state(workflow, State.PAUSED)
+            _mark_paused(workflow)
+        return
+    if state != State.STARTED or step.created or open_left:
+        return
+    if not _has_open(workflow, run):
+        row = lock(workflow)
+        if row is not None:
+            finish(row, step.pen)
+
+
+def fail(claim: sql.Row, token: uuid.UUID, error: Exception, pen: Pen, *, cancelled: bool) -> None:
+    """Write down that an activity failed, and do what the workflow's or the activity's error policy says
+    (§5.6).
+    """
+    from envoi.engine import runner
+
+    with transaction.atomic():
+        row = lock(claim["workflow_id"])
+        now = clock.now()
+        if row is None or not _mine(claim["task_id"], token):
+            return
+        ending = row["state"] in ENDING
+        if ending or isinstance(error, Stopped):
+            _close_task(claim["task_id"], TaskState.ABORTED, now, "")
+            pen.info(
+                _("Task %(task)s (activity '%(activity)s') aborted"),
+                task=claim["task_id"],
+                activity=claim["activity"],
+            )
+            if not _has_running(row["workflow_id"], row["run_number"]):
+                end(row, pen)
+        elif _was_cancelled(error) and not cancelled:
+            # A cancel that was meant for the work before ours on this connection: do it again.
+            runner.give_back(claim["task_id"], token)
+        else:
+            _apply_policy(row, claim, error, pen, now)
+        journal.write(row["workflow_id"], row["run_number"], pen.lines)
+
+
+def _apply_policy(row: sql.Row, claim: sql.Row, error: Exception, pen: Pen, now: datetime) -> None:
+    step = step_of(row, pen, now)
+    activity = step.definition.by_name.get(claim["activity"]) or Activity("unknown", claim["activity"])
+    text = describe(error)
+    if activity.process_errors and not isinstance(error, (Misconfigured, Invalid)):
+        pen.warning("%(error)s", error=text)
+        _close_task(claim["task_id"], TaskState.COMPLETED, now, text)
+        events = claim["events"] or ()
+        variables = {name: value for event in events for name, value in event["variables"].items()}
+        step.fire(activity, claim["task_id"], Fired("error", {"errorMessage": text}), variables)
+        _go_on(row, step, now)
+        return
+    pen.error("%(error)s", error=text)
+    logger.info("workflow %s, activity %s failed", row["internal_name"], activity.name, exc_info=error)
+    policy = _POLICY[ErrorPolicy(row["on_error"])] if activity.on_error == INHERIT else activity.on_error
+    if policy == IGNORE:
+        _close_task(claim["task_id"], TaskState.FAILED, now, text)
+        if not _too_many(row, activity.name):
+            _go_on(row, step, now)
+            return
+        pen.error(
+            _("Activity '%(activity)s' failed %(count)s times in a row"),
+            activity=activity.name,
+            count=row["consecutive_errors"],
+        )
+        pause(row, failed=True)
+    elif policy == ABORT:
+        _close_task(claim["task_id"], TaskState.FAILED, now, text)
+        abort_open(row["workflow_id"], row["run_number"], now, pen, running=True)
+        finish(row, pen, failed=True)
+    else:
+        _close_task(claim["task_id"], TaskState.ERROR, None, text)
+        pause(row, failed=True)
+    notify.failed(row, activity, claim["task_id"], claim["attempts"], text)
+
+
+def _go_on(row: sql.Row, step: Step, now: datetime) -> None:
+    if row["state"] == State.STARTED:
+        step.flush()
+    after_task(row["workflow_id"], row["run_number"], row["state"], step, open_left=False, now=now)
+    sql.run("UPDATE xtk_workflow SET version = version + 1 WHERE workflow_id = %(workflow)s",
+            {"workflow": row["workflow_id"]})  # fmt: skip
+
+
+def take_over(task_id: int, workflow_id: int, worker_id: int, worker: str) -> None:
+    """Free a task of a dead worker: it runs again from its stored input, unless the workflow is being
+    stopped.
+    """
+    row = lock(workflow_id)
+    now = clock.now()
+    task = sql.one(
+        """UPDATE xtk_workflow_task SET status = 0, queued = true, lease_token = NULL, worker_id = NULL,
+             backend_pid = NULL, due_at = least(due_at, %(now)s)
+           WHERE task_id = %(task)s AND status = 2 AND worker_id = %(worker)s
+           RETURNING activity, affinity, run_number""",
+        {"now": now, "task": task_id, "worker": worker_id},
+    )
+    if row is None or task is None:
+        return
+    pen = Pen(task["activity"], task_id)
+    pen.warning(
+        _("Worker %(worker)s has died; task %(task)s (activity '%(activity)s') is run again"),
+        worker=worker,
+        task=task_id,
+        activity=task["activity"],
+    )
+    if row["state"] in ENDING or task["run_number"] != row["run_number"]:
+        _close_task(task_id, TaskState.ABORTED, now, "")
+        pen.info(
+            _("Task %(task)s (activity '%(activity)s') aborted"), task=task_id, activity=task["activity"]
+        )
+        if row["state"] in ENDING and not _has_running(workflow_id, row["run_number"]):
+            end(row, pen)
+    elif row["state"] == State.PAUSING and not _has_running(workflow_id, row["run_number"]):
+        _set_state(workflow_id, State.PAUSED)
+        _mark_paused(workflow_id)
+    elif row["state"] == State.STARTED:
+        dispatcher.enqueue([(task_id, task["affinity"])])
+    sql.run("UPDATE xtk_workflow SET version = version + 1 WHERE workflow_id = %(workflow)s",
+            {"workflow": workflow_id})  # fmt: skip
+    journal.write(workflow_id, row["run_number"], pen.lines)
+
+
+def describe(error: BaseException) -> str:
+    """Return an error in one line, as the journal shows it."""
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        return f"{error.diag.message_primary} ({error.diag.sqlstate})"
+    text = str(error).strip() or type(error).__name__
+    return text.replace("\x00", "")[:4000]
+
+
+def _too_many(row: sql.Row, activity: str) -> bool:
+    """Return whether this failure fills the measure of consecutive errors of an activity; a success resets
+    it.
+    """
+    limit = row["consecutive_errors"]
+    if not limit:
+        return False
+    found = sql.one(
+        """SELECT count(*) AS count FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND run_number =
+        %(run)s
+           AND activity = %(activity)s AND status = 4 AND task_id > coalesce((SELECT max(task_id)
+             FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND run_number = %(run)s
+             AND activity = %(activity)s AND status = 1), 0)""",
+        {"workflow": row["workflow_id"], "run": row["run_number"], "activity": activity},
+    )
+    return found is not None and found["count"] % limit == 0
+
+
+def _reroute(step: Step, event: Mapping[str, Any]) -> None:
+    """Bring an event on that stopped at an open transition, if the diagram has a target for it now."""
+    source = step.definition.by_name.get(event["source"])
+    way = source.transition(event["transition"]) if source else None
+    target = step.definition.by_name.get(way.target if way else "")
+    if target is None:
+        if way is not None and not way.optional:
+            step.pen.warning(
+                _(
+                    "Transition '%(transition)s' of activity '%(activity)s' leads nowhere; its branch ends here"
+                ),
+                transition=event["transition"],
+                activity=event["source"],
+            )
+        sql.run("UPDATE xtk_workflow_event SET status = 4, processed_at = %(now)s WHERE event_id = %(event)s",
+                {"now": step.now, "event": event["event_id"]})  # fmt: skip
+        return
+    step.arrive(target, {**event, "target": target.name})
+
+
+def _was_cancelled(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, psycopg.errors.QueryCanceled):
+            return "statement timeout" not in str(error)
+        error = error.__cause__
+    return False
+
+
+def _mine(task: int, token: uuid.UUID) -> bool:
+    return (
+        sql.one(
+            "SELECT 1 FROM xtk_workflow_task WHERE task_id = %(task)s AND lease_token = %(token)s AND status = 2 FOR UPDATE",
+            {"task": task, "token": token},
+        )
+        is not None
+    )
+
+
+def _close_task(task: int, status: TaskState, completed: datetime | None, message: str) -> None:
+    sql.run(
+        """UPDATE xtk_workflow_task SET status = %(status)s, completed_at = %(completed)s, message =
+        %(message)s,
+             lease_token = NULL, worker_id = NULL, backend_pid = NULL, due_at = NULL, queued = false, woken =
+             false
+           WHERE task_id = %(task)s""",
+        {"status": int(status), "completed": completed, "message": message, "task": task},
+    )
+    if completed is not None:
+        sql.run(
+            """UPDATE xtk_workflow_event SET status = %(status)s, processed_at = %(now)s
+               WHERE task_id = %(task)s AND status = 1""",
+            {"status": 4 if status == TaskState.ABORTED else 3, "now": completed, "task": task},
+        )
+
+
+def _set_state(workflow: int, state: State, *, failed: bool | None = None) -> None:
+    sql.run(
+        """UPDATE xtk_workflow SET state = %(state)s, failed = coalesce(%(failed)s::boolean, failed),
+           version = version + 1 WHERE workflow_id = %(workflow)s""",
+        {"state": int(state), "failed": failed, "workflow": workflow},
+    )
+
+
+def _mark_paused(workflow: int) -> None:
+    sql.run(
+        "UPDATE xtk_workflow SET paused_at = coalesce(paused_at, %(now)s) WHERE workflow_id = %(workflow)s",
+        {"now": clock.now(), "workflow": workflow},
+    )
+
+
+def _has_running(workflow: int, run: int) -> bool:
+    return (
+        sql.one(
+            """SELECT 1 FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND run_number = %(run)s AND
+            status = 2
+           LIMIT 1""",
+            {"workflow": workflow, "run": run},
+        )
+        is not None
+    )
+
+
+def _has_open(workflow: int, run: int) -> bool:
+    return (
+        sql.one(
+            """SELECT 1 FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND run_number = %(run)s
+           AND status IN (0, 2, 5, 6) LIMIT 1""",
+            {"workflow": workflow, "run": run},
+        )
+        is not None
+    )

@@ -1,0 +1,18 @@
+"""Work tables: the populations that transitions carry (architecture §2.4)."""
+
+from django.db import models
+
+
+class WorkTable(models.Model):
+    """One SQL table `wkf<workflow>_<n>` that exists; the row and the table are made in one transaction."""
+
+    work_table_id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=63, unique=True)
+    workflow = models.ForeignKey("engine.Workflow", models.CASCADE, db_constraint=False)
+    run_number = models.BigIntegerField()
+    created_at = models.DateTimeField()
+    columns = models.JSONField(default=list)
+
+    class Meta:
+        db_table = "xtk_work_table"
+        indexes = (models.Index(fields=("workflow",), name="xtk_work_table_workflow"),)

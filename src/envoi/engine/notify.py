@@ -1,0 +1,64 @@
+"""What an error tells, and to whom: one mail per failure to the supervisors (engine.md §5.6), through the
+outbox.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from envoi.engine import sql
+from envoi.engine.definition import Activity
+from envoi.kernel.mail import system_mail
+from envoi.kernel.models import Operator, Option
+
+
+def failed(row: sql.Row, activity: Activity, task_id: int, attempt: int, reason: str) -> None:
+    """Write one mail per supervisor with an address, in the caller's transaction. The key makes it one per
+    failure.
+    """
+    for operator in supervisors(row["supervisor_operator_id"], row["supervisor_group_id"]):
+        with translation.override(operator.language or settings.LANGUAGE_CODE):
+            subject = _("%(instance)s: workflow %(workflow)s has failed") % {
+                "instance": settings.CONFIG.instance.name,
+                "workflow": row["label"],
+            }
+            body = _(
+                "Workflow %(label)s (%(name)s) on instance %(instance)s has stopped at activity %(activity_label)s"
+                " (%(activity)s) and needs someone to act.\n\n%(reason)s\n\n%(link)s"
+            ) % {
+                "label": row["label"],
+                "name": row["internal_name"],
+                "instance": settings.CONFIG.instance.name,
+                "activity_label": activity.label or activity.name,
+                "activity": activity.name,
+                "reason": reason,
+                "link": f"{settings.CONFIG.web.public_url}/workflows/{row['internal_name']}",
+            }
+        system_mail(
+            operator.email,
+            " ".join(subject.split()),
+            body,
+            f"workflow-failed:{task_id}:{attempt}:{operator.operator_id}",
+        )
+
+
+def supervisors(operator_id: int | None, group_id: int | None) -> list[Operator]:
+    """Return the operator, and the members of the group, that have an address and may sign in."""
+    return list(
+        Operator.objects.raw(
+            """SELECT o.* FROM xtk_operator o WHERE NOT o.disabled AND o.email <> '' AND (o.operator_id = %s
+               OR o.operator_id IN (SELECT operator_id FROM xtk_operator_group WHERE group_id = %s))
+               ORDER BY o.operator_id""",
+            [operator_id, group_id],
+        )
+    )
+
+
+def kill_policy() -> int:
+    """Return the option WdbcKillSessionPolicy: 0 leave running statements, 1 cancel them, 2 end their
+    sessions.
+    """
+    option = Option.objects.filter(name="WdbcKillSessionPolicy").first()
+    return int(option.long_value) if option else 0

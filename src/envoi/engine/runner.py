@@ -1,0 +1,345 @@
+"""Runs one task: claim, work, settle (architecture §2.3, §3.1).
+
+The claim commits first: lease token, worker, server process, start. The activity's transaction then ends
+with what it led
+to, and last of all with the task's own row, `WHERE lease_token = mine`. Whoever lost the lease changes no
+row there and
+rolls everything back.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import psycopg
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.utils.translation import gettext_noop as _
+
+from envoi.engine import dispatcher, journal, lifecycle, sql
+from envoi.engine.activities import kind_of
+from envoi.engine.activities.base import (
+    ActivityType,
+    InboundEvent,
+    Misconfigured,
+    Outcome,
+    TaskContext,
+)
+from envoi.engine.definition import Activity, Definition
+from envoi.engine.graph import Step
+from envoi.engine.journal import Pen
+from envoi.engine.models import TaskState
+from envoi.kernel import clock
+from envoi.kernel.errors import Retry
+from envoi.kernel.models import Operator
+from envoi.kernel.rights import Actor, actor_of, internal
+
+logger = logging.getLogger(__name__)
+
+
+class Fenced(Exception):  # noqa: N818  not a fault: somebody else has the task now
+    """The lease is no longer ours."""
+
+
+@dataclass
+class Cancellation:
+    """Lets another thread tell a running activity that its workflow is being stopped."""
+
+    requested: bool = False
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+    def request(self) -> None:
+        """Tell it once."""
+        if not self.requested:
+            self.requested = True
+            for callback in self.callbacks:
+                callback()
+
+
+running: dict[int, Cancellation] = {}
+"""Tasks that this process is working on."""
+_running_lock = threading.Lock()
+
+_CLAIM = """WITH w AS (
+    UPDATE xtk_workflow SET version = version + 1
+    WHERE workflow_id = (SELECT workflow_id FROM xtk_workflow_task WHERE task_id = %(task)s AND status = 0)
+      AND state = 11
+    RETURNING workflow_id, internal_name, label, run_number, definition_number, variables, timezone,
+    simulation,
+      affinity, started_by_id)
+  UPDATE xtk_workflow_task AS t SET status = 2, queued = false, lease_token = %(token)s, worker_id =
+  %(worker)s,
+    backend_pid = pg_backend_pid(), started_at = %(now)s, attempts = attempts + 1, cancel_requested = false
+  FROM w WHERE t.task_id = %(task)s AND t.status = 0 AND t.run_number = w.run_number AND t.due_at <= %(now)s
+  RETURNING t.task_id, t.activity, t.variables AS task_variables, t.memory, t.woken, t.forced, t.created_at,
+  t.attempts,
+    w.*, (SELECT jsonb_agg(jsonb_build_object('event_id', e.event_id, 'source', e.source,
+      'transition', e.transition, 'variables', e.variables) ORDER BY e.event_id)
+      FROM xtk_workflow_event e WHERE e.task_id = t.task_id) AS events"""
+
+
+def run_task(task_id: int, *, worker_id: int | None = None) -> bool:
+    """Run one task if it is due and its workflow is started; returns whether it was claimed.
+
+    Errors of the activity are its own business (the workflow's error policy); only a lost database escapes.
+    """
+    token = uuid.uuid4()
+    claim = sql.one(_CLAIM, {"task": task_id, "token": token, "worker": worker_id, "now": clock.now()})
+    if claim is None:
+        return False
+    cancellation = Cancellation()
+    with _running_lock:
+        running[task_id] = cancellation
+    try:
+        _work(claim, token, cancellation)
+    finally:
+        with _running_lock:
+            running.pop(task_id, None)
+    return True
+
+
+def _work(claim: sql.Row, token: uuid.UUID, cancellation: Cancellation) -> None:
+    pen = Pen(claim["activity"], claim["task_id"])
+    try:
+        definition = definition_of(claim["workflow_id"], claim["definition_number"])
+        activity = definition.by_name.get(claim["activity"])
+        kind = kind_of(activity.type) if activity else None
+        if activity is None or kind is None:
+            raise Misconfigured(f"The workflow has no activity {claim['activity']!r} that can run.")
+        with transaction.atomic():
+            ctx = _context(claim, activity, definition, pen, cancellation)
+            outcome = _run(kind, ctx)
+            _settle(claim, token, ctx, outcome, pen)
+    except Fenced:
+        logger.warning("task %s: the lease was lost, the work is rolled back", claim["task_id"])
+    except BaseException as error:
+        if connection_lost(error):
+            connection.close()
+            give_back(claim["task_id"], token)
+            return
+        if isinstance(error, Retry):
+            _retry(claim, token, error, pen)
+            return
+        if not isinstance(error, Exception):
+            give_back(claim["task_id"], token)
+            raise
+        lifecycle.fail(claim, token, error, pen, cancelled=cancellation.requested)
+
+
+def _run(kind: ActivityType, ctx: TaskContext) -> Outcome:
+    return kind.run(ctx)
+
+
+def _settle(claim: sql.Row, token: uuid.UUID, ctx: TaskContext, outcome: Outcome, pen: Pen) -> None:
+    """Write what the execution led to, under the lock of the workflow's row."""
+    before = claim["variables"]
+    changed = {k: v for k, v in ctx.instance_variables.items() if before.get(k, _MISSING) != v}
+    removed = [k for k in before if k not in ctx.instance_variables]
+    now = clock.now()
+    row = sql.one(
+        """UPDATE xtk_workflow SET version = version + 1, last_processing_at = %(now)s,
+             variables = (variables || %(changed)s::jsonb) - %(removed)s::text[]
+           WHERE workflow_id = %(workflow)s AND run_number = %(run)s
+           RETURNING state, definition_number, simulation, affinity""",
+        {
+            "now": now,
+            "changed": sql.json(changed),
+            "removed": removed,
+            "workflow": ctx.workflow_id,
+            "run": ctx.run_number,
+        },
+    )
+    if row is None:
+        raise Fenced
+    definition = definition_of(ctx.workflow_id, row["definition_number"])
+    step = Step(
+        ctx.workflow_id, ctx.run_number, definition, row["affinity"], now, pen, simulation=row["simulation"]
+    )
+    state = row["state"]
+    if state in lifecycle.ENDING:
+        raise lifecycle.Stopped
+    if outcome.stop_all:
+        lifecycle.abort_others(ctx.workflow_id, ctx.run_number, ctx.task_id, now, pen)
+    for fired in outcome.fired:
+        step.fire(ctx.activity, ctx.task_id, fired, ctx.variables)
+    if outcome.completes:
+        pen.info(
+            _("Task %(task)s (activity '%(activity)s') completed"),
+            task=ctx.task_id,
+            activity=ctx.activity.name,
+        )
+        sql.run(
+            """UPDATE xtk_workflow_event SET status = 3, processed_at = %(now)s
+               WHERE task_id = %(task)s AND status = 1""",
+            {"now": now, "task": ctx.task_id},
+        )
+    step.flush()
+    due_now = outcome.due is not None and outcome.due <= now
+    if due_now:
+        dispatcher.enqueue([(ctx.task_id, ctx.activity.affinity or row["affinity"])])
+    elif outcome.due is not None:
+        dispatcher.schedule()
+    mine = sql.run(
+        """UPDATE xtk_workflow_task SET status = %(status)s, completed_at = %(completed)s, due_at = %(due)s,
+             queued = %(queued)s, variables = %(variables)s, memory = %(memory)s, woken = false, lease_token
+             = NULL,
+             worker_id = NULL, backend_pid = NULL
+           WHERE task_id = %(task)s AND lease_token = %(token)s AND status = 2""",
+        {
+            "status": int(TaskState.COMPLETED if outcome.completes else TaskState.PENDING),
+            "completed": now if outcome.completes else None,
+            "due": outcome.due,
+            "queued": due_now,
+            "variables": sql.json(ctx.task_variables),
+            "memory": sql.json(ctx.memory),
+            "task": ctx.task_id,
+            "token": token,
+        },
+    )
+    if mine != 1:
+        raise Fenced
+    lifecycle.after_task(
+        ctx.workflow_id, ctx.run_number, state, step, open_left=not outcome.completes, now=now
+    )
+    journal.write(ctx.workflow_id, ctx.run_number, pen.lines)
+
+
+_MISSING = object()
+
+
+def _context(
+    claim: sql.Row, activity: Activity, definition: Definition, pen: Pen, cancellation: Cancellation
+) -> TaskContext:
+    events = tuple(InboundEvent(**event) for event in claim["events"] or ())
+    variables: dict[str, Any] = {}
+    for event in events:
+        variables.update(event.variables)
+    return TaskContext(
+        workflow_id=claim["workflow_id"],
+        workflow_name=claim["internal_name"],
+        workflow_label=claim["label"],
+        task_id=claim["task_id"],
+        run_number=claim["run_number"],
+        activity=activity,
+        definition=definition,
+        events=events,
+        variables=variables,
+        instance_variables=dict(claim["variables"]),
+        task_variables=claim["task_variables"],
+        memory=claim["memory"],
+        now=clock.now(),
+        zone=zone_of(activity, claim["timezone"], claim["started_by_id"]),
+        created_at=claim["created_at"],
+        woken=claim["woken"],
+        simulation=claim["simulation"],
+        journal=pen,
+        load_actor=lambda: actor_for(claim["workflow_id"], claim["started_by_id"]),
+        cancelled=lambda: cancellation.requested,
+        on_cancel=cancellation.callbacks.append,
+        attempts=claim["attempts"],
+    )
+
+
+def actor_for(workflow_id: int, started_by: int | None) -> Actor:
+    """Return in whose name the workflow runs: its execution account, else who started it (engine.md §8.1)."""
+    login = Operator.objects.raw(
+        """SELECT o.* FROM xtk_operator o JOIN xtk_workflow_login l ON l.operator_id = o.operator_id
+           WHERE l.workflow_id = %s""",
+        [workflow_id],
+    )
+    for operator in login:
+        return actor_of(operator)
+    operator = Operator.objects.select_related("folder").filter(operator_id=started_by).first()
+    return actor_of(operator) if operator else internal()
+
+
+def zone_of(activity: Activity, workflow_zone: str, started_by: int | None) -> ZoneInfo:
+    """Return the zone of an activity's dates (engine.md §5.5). Raises Misconfigured for an unknown name."""
+    name = activity.timezone or workflow_zone
+    if name in {"_inherit_", "server", ""}:
+        name = settings.CONFIG.instance.timezone
+    elif name == "database":
+        name = "UTC"
+    elif name == "operator":
+        operator = Operator.objects.filter(operator_id=started_by).first()
+        name = (operator.timezone if operator else "") or settings.CONFIG.instance.timezone
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise Misconfigured(f"There is no time zone {name!r}.") from error
+
+
+def definition_of(workflow_id: int, number: int) -> Definition:
+    """Return a stored version of a definition; a version never changes, so it is read once."""
+    return _definition(str(connection.settings_dict["NAME"]), workflow_id, number)
+
+
+@lru_cache(maxsize=512)
+def _definition(database: str, workflow_id: int, number: int) -> Definition:
+    row = sql.one(
+        "SELECT definition FROM xtk_workflow_version WHERE workflow_id = %(workflow)s AND number = %(number)s",
+        {"workflow": workflow_id, "number": number},
+    )
+    if row is None:
+        raise Misconfigured("The workflow's definition is missing.")
+    return Definition.from_json(row["definition"])
+
+
+def connection_lost(error: BaseException | None) -> bool:
+    """Return whether an error means that the database connection is gone, rather than that a statement
+    failed.
+    """
+    while error is not None:
+        if isinstance(error, (psycopg.errors.AdminShutdown, psycopg.errors.CrashShutdown)):
+            return True
+        if isinstance(
+            error, (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)
+        ):
+            raw = connection.connection
+            if raw is None or raw.closed or raw.broken or getattr(error, "sqlstate", None) is None:
+                return raw is None or raw.closed or raw.broken
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def give_back(task_id: int, token: uuid.UUID) -> None:
+    """Put a task back in the queue that this process cannot go on with; nothing happens if it is no longer
+    ours.
+    """
+    with transaction.atomic():
+        row = sql.one(
+            """UPDATE xtk_workflow_task SET status = 0, queued = true, lease_token = NULL, worker_id = NULL,
+                 backend_pid = NULL WHERE task_id = %(task)s AND lease_token = %(token)s AND status = 2
+               RETURNING affinity""",
+            {"task": task_id, "token": token},
+        )
+        if row is not None:
+            dispatcher.enqueue([(task_id, row["affinity"])])
+
+
+def _retry(claim: sql.Row, token: uuid.UUID, error: Retry, pen: Pen) -> None:
+    from datetime import timedelta
+
+    due = clock.now() + timedelta(seconds=error.seconds)
+    with transaction.atomic():
+        row = sql.one(
+            """UPDATE xtk_workflow_task SET status = 0, queued = false, due_at = %(due)s, lease_token = NULL,
+                 worker_id = NULL, backend_pid = NULL WHERE task_id = %(task)s AND lease_token = %(token)s
+                 AND status = 2 RETURNING workflow_id""",
+            {"task": claim["task_id"], "token": token, "due": due},
+        )
+        if row is not None:
+            pen.warning(
+                _("Activity '%(activity)s' will be tried again: %(error)s"),
+                activity=claim["activity"],
+                error=str(error),
+            )
+            journal.write(claim["workflow_id"], claim["run_number"], pen.lines)
+            dispatcher.schedule()

@@ -1,0 +1,165 @@
+"""The worker process: an asyncio dispatcher loop, threads that do the work, a beat, and a timer
+(architecture §3.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from django.db import DatabaseError, connection
+from django.db.backends.signals import connection_created
+from procrastinate import jobs as queue_jobs
+from procrastinate import worker as procrastinate_worker
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import ConnectorException
+
+from envoi.engine import dispatcher, jobs, lifecycle, runner, sql, ticker
+from envoi.engine.models import Worker, WorkerState
+from envoi.kernel import clock
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 5.0
+NOTICE_AGAIN_S = 0.03
+RECONNECT_S = 1.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a worker works. `affinity` "A,B," accepts A, B and, by its trailing comma, work without affinity."""
+
+    affinity: str = ","
+    threads: int = 5
+    name: str = ""
+
+
+def work(options: Options) -> int:
+    """Work until SIGTERM or SIGINT, then finish what is running; returns the exit code."""
+    host = socket.gethostname()
+    row = Worker.objects.create(
+        name=options.name or f"{host}/{os.getpid()}",
+        host=host,
+        pid=os.getpid(),
+        affinities=options.affinity,
+        threads=options.threads,
+        started_at=clock.now(),
+    )
+    connection_created.connect(_name_session, dispatch_uid="engine worker")
+    connection.close()
+    jobs.worker_id = row.worker_id
+    beat = Beat(row.worker_id)
+    timer = ticker.Ticker()
+    with ThreadPoolExecutor(options.threads, thread_name_prefix="activity") as pool:
+        jobs.pool = pool
+        beat.start()
+        timer.start()
+        try:
+            asyncio.run(_serve(options, beat))
+        finally:
+            timer.stopping.set()
+    beat.stopping.set()
+    beat.join()
+    Worker.objects.filter(pk=row.pk).update(state=WorkerState.STOPPED, stopped_at=clock.now())
+    return 0
+
+
+def _name_session(connection: Any, **_kwargs: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('application_name', %s, false)", [ticker.session_name(jobs.worker_id)]
+        )
+
+
+class _Worker(procrastinate_worker.Worker):
+    """Looks for jobs a second time after a notice: one that comes during a fetch would else wait for the
+    next poll.
+    """
+
+    async def _handle_notification(self, *, channel: str, notification: queue_jobs.Notification) -> None:
+        await super()._handle_notification(channel=channel, notification=notification)
+        asyncio.get_running_loop().call_later(NOTICE_AGAIN_S, self._new_job_event.set)
+
+
+async def _serve(options: Options, beat: Beat) -> None:
+    stopping = asyncio.Event()
+    current: list[_Worker] = []
+
+    def stop() -> None:
+        beat.draining = True
+        stopping.set()
+        for worker in current:
+            worker.stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    while not stopping.is_set():
+        try:
+            worker_app = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
+            async with worker_app.open_async():
+                worker = _Worker(
+                    app=worker_app,
+                    queues=dispatcher.queues_for(options.affinity),
+                    name=options.name or None,
+                    concurrency=options.threads,
+                    delete_jobs="always",
+                    fetch_job_polling_interval=POLL_S,
+                    install_signal_handlers=False,
+                )
+                current[:] = [worker]
+                beat.worker = worker
+                await worker.run()
+        except (psycopg.Error, ConnectorException, OSError) as error:
+            logger.warning("the worker lost the database: %s", error)
+        current.clear()
+        if not stopping.is_set():
+            await asyncio.wait({asyncio.create_task(stopping.wait())}, timeout=RECONNECT_S)
+
+
+class Beat(threading.Thread):
+    """Shows that the process lives, and hears which of its tasks are to be cancelled."""
+
+    def __init__(self, worker_id: int) -> None:
+        super().__init__(name="beat", daemon=True)
+        self.worker_id = worker_id
+        self.stopping = threading.Event()
+        self.draining = False
+        self.worker: procrastinate_worker.Worker | None = None
+
+    def run(self) -> None:
+        """Beat until told to stop."""
+        while not self.stopping.wait(ticker.BEAT_S):
+            try:
+                self._beat()
+            except (DatabaseError, psycopg.Error) as error:
+                logger.warning("no beat: %s", lifecycle.describe(error))
+                connection.close()
+        connection.close()
+
+    def _beat(self) -> None:
+        sql.run(
+            """UPDATE xtk_worker SET beat = beat + 1, state = %(state)s, dispatcher_id = %(dispatcher)s,
+                 stopped_at = NULL WHERE worker_id = %(worker)s""",
+            {
+                "state": int(WorkerState.DRAINING if self.draining else WorkerState.RUNNING),
+                "dispatcher": self.worker.worker_id if self.worker else None,
+                "worker": self.worker_id,
+            },
+        )
+        if not runner.running:
+            return
+        for task in sql.rows(
+            "SELECT task_id FROM xtk_workflow_task WHERE worker_id = %(worker)s AND status = 2 AND cancel_requested",
+            {"worker": self.worker_id},
+        ):
+            if cancellation := runner.running.get(task["task_id"]):
+                cancellation.request()

@@ -1,0 +1,1 @@
+"""Migrations of core_default's tables."""

@@ -1,0 +1,5 @@
+"""Tables of core_default."""
+
+from envoi.packages.core_default.models.heat_map import HeatMapSlot
+
+__all__ = ["HeatMapSlot"]

@@ -1,0 +1,1 @@
+"""What core_default can do."""
