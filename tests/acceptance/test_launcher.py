@@ -83,6 +83,7 @@ def pretend_python(clone: Path) -> None:
     python.chmod(0o755)
 
 
+@pytest.mark.smoke
 def test_first_use_then_nothing_more_to_do(clone, tmp_path):
     first = launch(clone / "envoi", "--version", cwd=tmp_path)
     assert (first.returncode, first.stdout.split()[0]) == (0, "envoi,"), first.stderr

@@ -12,6 +12,7 @@ from envoi.kernel import clock as kernel_clock
 from envoi.kernel.models import Option
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("turn", [1, 2])
 def test_db_rolls_back_after_each_test(db, turn):
     assert not Option.objects.filter(name="TestingTurn").exists()
@@ -20,6 +21,7 @@ def test_db_rolls_back_after_each_test(db, turn):
     )
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("turn", [1, 2])
 def test_committed_db_is_fresh_and_seen_by_others(committed_db, turn):
     import psycopg
