@@ -6,19 +6,7 @@ import click
 
 from envoi.cli.main import Context, emit_json, json_option, say
 
-TYPES = [
-    "byte",
-    "short",
-    "long",
-    "float",
-    "double",
-    "string",
-    "datetime",
-    "date",
-    "memo",
-    "timespan",
-    "boolean",
-]
+TYPES = tuple("byte short long float double string datetime date memo timespan boolean".split())  # noqa: SIM905
 
 
 @click.group()

@@ -231,7 +231,7 @@ def _nearest(word: str, known: Any) -> str:
 
 def _convert(value: Any, section: str, key: str, place: str) -> Any:
     default = next(f.default for f in fields(SECTIONS[section]) if f.name == key)
-    wanted = type(default)
+    wanted = cast("type[Any]", type(default))
     text = str(value).strip()
     if wanted is bool:
         if isinstance(value, bool):
@@ -254,7 +254,7 @@ def _convert(value: Any, section: str, key: str, place: str) -> Any:
     raise Invalid(f"{place} must be {_KIND[wanted]}, not {value!r}.")
 
 
-_KIND = {
+_KIND: dict[type[Any], str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",

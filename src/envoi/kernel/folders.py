@@ -56,7 +56,8 @@ class Restriction:
 # names.
 _ALLOWED = """\
 WITH RECURSIVE own AS (
-    SELECT folder_id, bool_or({access} AND (operator_id = %s OR group_id = ANY(%s))) AS allowed
+    SELECT folder_id,
+        coalesce(bool_or({access} AND (operator_id = %s OR group_id = ANY(%s))), false) AS allowed
     FROM xtk_folder_right GROUP BY folder_id
 ), tree AS (
     SELECT folder.folder_id, folder.path, coalesce(own.allowed, true) AS allowed
@@ -101,7 +102,8 @@ def may(actor: Actor, folder: Folder, access: Access) -> bool:
             f"SELECT %s IN ({restriction.sql})",
             (folder.folder_id, *restriction.params),
         )
-        return bool(cursor.fetchone()[0])
+        row = cursor.fetchone()
+    return row is not None and row[0] is True
 
 
 def require(actor: Actor, folder: Folder, access: Access) -> None:
@@ -297,11 +299,11 @@ def _label(label: str) -> str:
 def _rewrite_paths(old: str, new: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT max(length(path)) FROM xtk_folder WHERE starts_with(path, %s)",
-            (old,),
+            "SELECT 1 FROM xtk_folder WHERE starts_with(path, %s) AND length(path) > %s LIMIT 1",
+            (old, LONGEST_PATH + len(old) - len(new)),
         )
-        if cursor.fetchone()[0] - len(old) + len(new) > LONGEST_PATH:
-            raise Invalid(f"There the longest path below would have more than {LONGEST_PATH} characters.")
+        if cursor.fetchone() is not None:
+            raise Invalid(f"A path below it would have more than {LONGEST_PATH} characters there.")
         cursor.execute(
             "UPDATE xtk_folder SET path = %s || substr(path, %s) WHERE starts_with(path, %s)",
             (new, len(old) + 1, old),

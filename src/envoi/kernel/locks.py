@@ -33,7 +33,8 @@ def try_in_transaction(lock: Lock) -> bool:
     """Take `lock` until the caller's transaction ends; False when another session holds it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (_SPACE, int(lock)))
-        return bool(cursor.fetchone()[0])
+        row = cursor.fetchone()
+    return row is not None and row[0] is True
 
 
 @contextmanager

@@ -59,6 +59,11 @@ class Operator(AbstractBaseUser):
         return self.label or self.name
 
     @property
+    def username(self) -> str:
+        """Django's word for the name: passwords that resemble it are refused."""
+        return self.name
+
+    @property
     def is_active(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] Django allows it
         """Django's word for "may sign in"."""
         return not self.disabled and not self.technical

@@ -7,6 +7,7 @@ from typing import cast
 from django.db import models
 
 from envoi.kernel.errors import Invalid
+from envoi.kernel.models.operator import Operator
 
 OptionValue = int | float | str | bool | datetime | date | None
 _SPAN = re.compile(r"^\s*(-?\d+)\s*(s|m|h|d)?\s*$")
@@ -47,7 +48,7 @@ class Option(models.Model):
     description = models.TextField(blank=True, default="")
     package = models.CharField(max_length=64, blank=True, default="")
     modified_at = models.DateTimeField()
-    modified_by = models.ForeignKey("kernel.Operator", null=True, on_delete=models.SET_NULL, related_name="+")
+    modified_by = models.ForeignKey(Operator, null=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
         db_table = "xtk_option"
