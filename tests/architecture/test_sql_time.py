@@ -14,7 +14,7 @@ SQL = re.compile(
     r"\b(select|insert\s+into|update|delete\s+from|where|values|returning|interval)\b", re.IGNORECASE
 )
 # The dispatcher's jobs live by the queue's clock, and diagnostics ask the server about itself.
-MAY = ("engine/dispatcher.py", "engine/diagnostics.py", "postgres/")
+MAY = ("engine/dispatcher.py", "app/checks.py", "postgres/")
 
 
 def broken(module):

@@ -133,11 +133,10 @@ class _Run:
             return
         cluster = self.folder / "homes" / "template"
         with _locked(self.folder / "template.lock"):
-            lease = server.acquire(cluster, linger=1, settings=SETTINGS)
+            self.lease = server.acquire(cluster, linger=1, settings=SETTINGS)
             if not (self.folder / "template.built").exists():
                 _install(cluster)
                 (self.folder / "template.built").touch()
-            self.lease = lease
             self.clone(self.worker)
         self.home.mkdir(mode=0o711)
         (self.home / "secrets").mkdir(mode=0o700)
