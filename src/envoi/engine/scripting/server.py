@@ -1,0 +1,145 @@
+"""The fork server of this process: started when the first script comes, and again when it has died.
+
+Its life does not hang on a thread of this process (threads of a pool come and go), but on a socket: when this
+process ends, however it ends, the socket closes and nothing is left behind.
+"""
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from envoi.kernel.errors import Broken, Retry
+
+_FILE = Path(__file__).with_name("forkserver.py")
+_START_SECONDS = 60
+_lock = threading.Lock()
+_running: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+
+
+@dataclass(frozen=True)
+class Child:
+    """A child that waits for its job: the conversation, and the pipe that will tell its exit status."""
+
+    talk: socket.socket
+    status: int
+
+    def close(self) -> None:
+        """Let the child go: whatever it still does, it is killed."""
+        self.talk.close()
+        os.close(self.status)
+
+    def exit_status(self) -> int | None:
+        """Wait for the child's end: its exit status, the negative number of a signal, None when nobody
+        knows.
+        """
+        told = os.read(self.status, 16)
+        return int(told) if told else None
+
+
+def child() -> Child:
+    """Return a new child. Raises Broken when none can be made, Retry when something ends them."""
+    for _ in range(2):
+        control = _control()
+        ours, theirs = socket.socketpair()
+        read, write = os.pipe()
+        try:
+            socket.send_fds(control, [b"+"], [theirs.fileno(), write])
+        except OSError:
+            ours.close()
+            os.close(read)
+            _forget(control)
+            continue
+        finally:
+            theirs.close()
+            os.close(write)
+        return Child(ours, read)
+    raise Retry("The process that runs scripts was ended from outside twice in a row.", seconds=1)
+
+
+def stop() -> None:
+    """End the fork server and every script that still runs under it. The next script starts a new one."""
+    with _lock:
+        if _running is not None:
+            _end(*_running)
+
+
+def _control() -> socket.socket:
+    global _running
+    with _lock:
+        if _running is not None and _running[0].poll() is not None:
+            _end(*_running)
+        if _running is None:
+            _running = _start()
+        return _running[1]
+
+
+def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    found = find_spec("quickjs")
+    if found is None or found.origin is None:
+        raise Broken("The script engine is not installed. Install the package quickjs-ng.")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        # -I -S: no variable of the environment and no start-up file has a say. All other descriptors are
+        # closed.
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                str(_FILE),
+                str(Path(found.origin).parent.parent),
+            ],
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+    ours.settimeout(_START_SECONDS)
+    try:
+        ready = ours.recv(16)
+    except TimeoutError:
+        ready = b""
+    if not ready:
+        _end(process, ours)
+        raise Broken("The process that runs scripts does not start; standard error says why.")
+    ours.settimeout(None)
+    return process, ours
+
+
+def _forget(control: socket.socket) -> None:
+    with _lock:
+        if _running is not None and _running[1] is control:
+            _end(*_running)
+
+
+def _end(process: subprocess.Popen[bytes], control: socket.socket) -> None:
+    global _running
+    _running = None
+    control.close()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _after_fork() -> None:
+    """Forget the parent's server in a forked process, without ending it."""
+    global _running, _lock
+    _lock = threading.Lock()
+    if _running is not None:
+        process, control = _running
+        _running = None
+        control.close()
+        process.returncode = 0  # not ours to wait for
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(stop)
