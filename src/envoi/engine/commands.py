@@ -120,7 +120,9 @@ def post(actor: Actor, name: str, command: Command, **parameters: Any) -> int:
 
 
 def allowed(row: HasState, actor: Actor) -> list[Command]:
-    """Return the commands that the state and the actor's rights allow; `row` needs `state` and `technical`."""
+    """Return the commands that the state and the actor's rights allow; `row` needs `state` and
+    `technical`.
+    """
     if not access.may_operate(actor, technical=bool(getattr(row, "technical", False))):
         return []
     shown = (c for c in Command if c not in (Command.POST_EVENT, Command.RESTART_TASK))
@@ -241,7 +243,9 @@ def _purge(row: sql.Row) -> None:
 
 
 def _restart_task(row: sql.Row, pen: Pen, queued: QueuedCommand) -> None:
-    """Run the last task of an activity again, fed by the same events; a finished workflow is started for it."""
+    """Run the last task of an activity again, fed by the same events; a finished workflow is
+    started for it.
+    """
     activity = str(queued.parameters.get("activity", ""))
     task = sql.one(
         """UPDATE xtk_workflow_task SET status = 0, due_at = %(now)s, queued = true, completed_at = NULL,
@@ -309,7 +313,7 @@ def _post_event(row: sql.Row, pen: Pen, operator: str, parameters: Mapping[str, 
             {"now": now, "workflow": row["workflow_id"], "run": row["run_number"], "activity": name},
         )
     step.flush()
-    lifecycle.after_task(row["workflow_id"], row["run_number"], row["state"], step, open_left=False, now=now)
+    lifecycle.after_task(row["workflow_id"], row["run_number"], row["state"], step, open_left=False)
     sql.run("UPDATE xtk_workflow SET version = version + 1 WHERE workflow_id = %(workflow)s",
             {"workflow": row["workflow_id"]})  # fmt: skip
 

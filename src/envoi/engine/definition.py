@@ -97,7 +97,9 @@ class Definition:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read a definition. Raises Invalid that names the activity for anything that is not of this shape."""
+        """Read a definition. Raises Invalid that names the activity for anything that is not of
+        this shape.
+        """
         raw = data.get("activities")
         if not isinstance(raw, list):
             raise Invalid("A workflow's definition needs a list of activities.")

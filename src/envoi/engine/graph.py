@@ -23,7 +23,10 @@ from envoi.engine.models import EventState, TaskState
 
 @dataclass
 class Step:
-    """One walk under the lock. `created` counts new open tasks; `pauses`: the workflow must pause now."""
+    """One walk under the lock. `created` counts new open tasks, `queued` those of them that are due;
+    `pauses`: the
+    workflow must pause now.
+    """
 
     workflow_id: int
     run_number: int
@@ -34,6 +37,7 @@ class Step:
     simulation: bool = False
     pauses: bool = False
     created: int = 0
+    queued: int = 0
     due: list[tuple[int, str]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -42,7 +46,9 @@ class Step:
             self.activate(activity, None)
 
     def activate(self, activity: Activity, event: Mapping[str, Any] | None) -> None:
-        """Make a task of `activity`, fed by an event of these columns, unless it is set not to be activated."""
+        """Make a task of `activity`, fed by an event of these columns, unless it is set not to be
+        activated.
+        """
         if activity.execution == SKIP or (self.simulation and not _simulated(activity)):
             self.pen.info(
                 _("Activity '%(activity)s' is set not to run; its branch ends here"), activity=activity.name
@@ -115,6 +121,7 @@ class Step:
         """Queue what became due."""
         if self.due:
             dispatcher.enqueue(self.due)
+            self.queued += len(self.due)
             self.due = []
 
     def _join(self, activity: Activity, event: Mapping[str, Any]) -> None:

@@ -1,4 +1,6 @@
-"""What the dispatcher's jobs do. Each runs in a thread of the worker with a database connection of its own."""
+"""What the dispatcher's jobs do. Each runs in a thread of the worker with a database connection of
+its own.
+"""
 
 from __future__ import annotations
 

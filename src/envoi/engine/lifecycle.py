@@ -100,7 +100,7 @@ def begin(row: sql.Row, pen: Pen, *, operator_id: int | None, operator: str, var
     step = step_of(row, pen, now)
     step.start()
     step.flush()
-    after_task(workflow, row["run_number"], State.STARTED, step, open_left=False, now=now)
+    after_task(workflow, row["run_number"], State.STARTED, step, open_left=False)
 
 
 def resume(row: sql.Row, pen: Pen, *, operator: str) -> None:
@@ -131,7 +131,7 @@ def resume(row: sql.Row, pen: Pen, *, operator: str) -> None:
         _reroute(step, event)
     step.flush()
     dispatcher.schedule()
-    after_task(workflow, run, State.STARTED, step, open_left=bool(tasks), now=now)
+    after_task(workflow, run, State.STARTED, step, open_left=bool(tasks))
 
 
 def pause(row: sql.Row, *, failed: bool = False) -> None:
@@ -187,6 +187,7 @@ def finish(row: sql.Row, pen: Pen, *, failed: bool = False, by_hand: bool = Fals
         {"now": now, "failed": failed, "hand": by_hand, "workflow": row["workflow_id"]},
     )
     row["state"] = int(State.FINISHED)
+    rest(row["workflow_id"], failed=failed)
     pen.info(_("Workflow finished"))
     if not row["keep_results"]:
         worktable.drop_all(row["workflow_id"])
@@ -206,6 +207,7 @@ def kill(row: sql.Row, pen: Pen, *, operator: str) -> None:
             )
             sql.run(query, {"pid": task["backend_pid"]})
     abort_open(row["workflow_id"], row["run_number"], clock.now(), pen, running=True)
+    rest(row["workflow_id"], failed=True)
     sql.run(
         """UPDATE xtk_workflow SET state = 20, failed = false, finished_at = %(now)s, stopped_by_hand = true,
              paused_at = NULL, version = version + 1 WHERE workflow_id = %(workflow)s""",
@@ -250,8 +252,13 @@ def abort_others(workflow: int, run: int, task_id: int, now: datetime, pen: Pen)
     abort_open(workflow, run, now, pen, running=True, but=task_id)
 
 
-def after_task(workflow: int, run: int, state: int, step: Step, *, open_left: bool, now: datetime) -> None:
-    """Look at the workflow as a whole when a task has settled: it pauses, finishes, or goes on."""
+def after_task(
+    workflow: int, run: int, state: int, step: Step, *, open_left: bool, busy: bool = False
+) -> None:
+    """Look at the workflow as a whole when a task has settled: it pauses, finishes, rests, or goes on.
+
+    open_left: the task itself stays open. busy: it is due again at once.
+    """
     if step.pauses and state == State.STARTED:
         row = lock(workflow)
         if row is not None:
@@ -262,12 +269,35 @@ def after_task(workflow: int, run: int, state: int, step: Step, *, open_left: bo
             _set_state(workflow, State.PAUSED)
             _mark_paused(workflow)
         return
-    if state != State.STARTED or step.created or open_left:
+    if state != State.STARTED or step.queued or busy:
         return
-    if not _has_open(workflow, run):
-        row = lock(workflow)
-        if row is not None:
-            finish(row, step.pen)
+    open_tasks = sql.one(
+        """SELECT count(*) AS all, count(*) FILTER (WHERE status = 2 OR (status = 0 AND queued)) AS busy
+           FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND run_number = %(run)s
+             AND status IN (0, 2, 5, 6)""",
+        {"workflow": workflow, "run": run},
+    )
+    if open_tasks is None or open_tasks["busy"]:
+        return
+    if open_tasks["all"] or open_left:
+        rest(workflow)
+        return
+    row = lock(workflow)
+    if row is not None:
+        finish(row, step.pen)
+
+
+def rest(workflow: int, *, failed: bool = False) -> None:
+    """Note that the workflow has nothing to do now; what it did since it woke up was one run."""
+    sql.run(
+        """WITH old AS (SELECT workflow_id, busy_since, worked FROM xtk_workflow
+               WHERE workflow_id = %(workflow)s AND busy_since IS NOT NULL),
+             noted AS (INSERT INTO xtk_workflow_run (workflow_id, started_at, ended_at, failed)
+               SELECT workflow_id, busy_since, %(now)s, %(failed)s FROM old WHERE worked)
+           UPDATE xtk_workflow SET busy_since = NULL, worked = false
+           WHERE workflow_id = (SELECT workflow_id FROM old)""",
+        {"workflow": workflow, "now": clock.now(), "failed": failed},
+    )
 
 
 def fail(claim: sql.Row, token: uuid.UUID, error: Exception, pen: Pen, *, cancelled: bool) -> None:
@@ -338,7 +368,7 @@ def _apply_policy(row: sql.Row, claim: sql.Row, error: Exception, pen: Pen, now:
 def _go_on(row: sql.Row, step: Step, now: datetime) -> None:
     if row["state"] == State.STARTED:
         step.flush()
-    after_task(row["workflow_id"], row["run_number"], row["state"], step, open_left=False, now=now)
+    after_task(row["workflow_id"], row["run_number"], row["state"], step, open_left=False)
     sql.run("UPDATE xtk_workflow SET version = version + 1 WHERE workflow_id = %(workflow)s",
             {"workflow": row["workflow_id"]})  # fmt: skip
 
@@ -472,6 +502,8 @@ def _set_state(workflow: int, state: State, *, failed: bool | None = None) -> No
 
 
 def _mark_paused(workflow: int) -> None:
+    row = sql.one("SELECT failed FROM xtk_workflow WHERE workflow_id = %(workflow)s", {"workflow": workflow})
+    rest(workflow, failed=row is not None and row["failed"])
     sql.run(
         "UPDATE xtk_workflow SET paused_at = coalesce(paused_at, %(now)s) WHERE workflow_id = %(workflow)s",
         {"now": clock.now(), "workflow": workflow},

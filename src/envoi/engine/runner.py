@@ -35,7 +35,7 @@ from envoi.engine.activities.base import (
 from envoi.engine.definition import Activity, Definition
 from envoi.engine.graph import Step
 from envoi.engine.journal import Pen
-from envoi.engine.models import TaskState
+from envoi.engine.models import State, TaskState
 from envoi.kernel import clock
 from envoi.kernel.errors import Retry
 from envoi.kernel.models import Operator
@@ -68,7 +68,7 @@ running: dict[int, Cancellation] = {}
 _running_lock = threading.Lock()
 
 _CLAIM = """WITH w AS (
-    UPDATE xtk_workflow SET version = version + 1
+    UPDATE xtk_workflow SET version = version + 1, busy_since = coalesce(busy_since, %(now)s)
     WHERE workflow_id = (SELECT workflow_id FROM xtk_workflow_task WHERE task_id = %(task)s AND status = 0)
       AND state = 11
     RETURNING workflow_id, internal_name, label, run_number, definition_number, variables, timezone,
@@ -145,11 +145,13 @@ def _settle(claim: sql.Row, token: uuid.UUID, ctx: TaskContext, outcome: Outcome
     now = clock.now()
     row = sql.one(
         """UPDATE xtk_workflow SET version = version + 1, last_processing_at = %(now)s,
+             worked = worked OR %(fires)s,
              variables = (variables || %(changed)s::jsonb) - %(removed)s::text[]
            WHERE workflow_id = %(workflow)s AND run_number = %(run)s
            RETURNING state, definition_number, simulation, affinity""",
         {
             "now": now,
+            "fires": bool(outcome.fired) or outcome.completes,
             "changed": sql.json(changed),
             "removed": removed,
             "workflow": ctx.workflow_id,
@@ -180,9 +182,11 @@ def _settle(claim: sql.Row, token: uuid.UUID, ctx: TaskContext, outcome: Outcome
                WHERE task_id = %(task)s AND status = 1""",
             {"now": now, "task": ctx.task_id},
         )
-    step.flush()
+    goes_on = state == State.STARTED and not step.pauses
+    if goes_on:
+        step.flush()
     due_now = outcome.due is not None and outcome.due <= now
-    if due_now:
+    if due_now and goes_on:
         dispatcher.enqueue([(ctx.task_id, ctx.activity.affinity or row["affinity"])])
     elif outcome.due is not None:
         dispatcher.schedule()
@@ -206,7 +210,7 @@ def _settle(claim: sql.Row, token: uuid.UUID, ctx: TaskContext, outcome: Outcome
     if mine != 1:
         raise Fenced
     lifecycle.after_task(
-        ctx.workflow_id, ctx.run_number, state, step, open_left=not outcome.completes, now=now
+        ctx.workflow_id, ctx.run_number, state, step, open_left=not outcome.completes, busy=due_now
     )
     journal.write(ctx.workflow_id, ctx.run_number, pen.lines)
 

@@ -173,7 +173,9 @@ def session_name(worker: int | None) -> str:
 
 
 def sweep() -> None:
-    """Queue again what is due and has no job any more; drop jobs that nobody works on; call for the outbox."""
+    """Queue again what is due and has no job any more; drop jobs that nobody works on; call for
+    the outbox.
+    """
     take_over_orphans()
     sql.run("DELETE FROM procrastinate_jobs WHERE status = 'doing' AND worker_id IS NULL")
     lost = sql.run(

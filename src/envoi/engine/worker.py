@@ -35,7 +35,9 @@ RECONNECT_S = 1.0
 
 @dataclass(frozen=True)
 class Options:
-    """How a worker works. `affinity` "A,B," accepts A, B and, by its trailing comma, work without affinity."""
+    """How a worker works. `affinity` "A,B," accepts A, B and, by its trailing comma, work without
+    affinity.
+    """
 
     affinity: str = ","
     threads: int = 5

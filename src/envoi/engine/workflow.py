@@ -92,7 +92,9 @@ def call(
     arguments: Mapping[str, Any] | None = None,
     max_duration_s: int = 0,
 ) -> Activity:
-    """Call a service, a module-level function that takes `actor`. `on_error`: where a run-time error leads."""
+    """Call a service, a module-level function that takes `actor`. `on_error`: where a run-time
+    error leads.
+    """
     parameters: dict[str, Any] = {"function": f"{service.__module__}:{service.__qualname__}"}
     if arguments:
         parameters["arguments"] = dict(arguments)

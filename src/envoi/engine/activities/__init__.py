@@ -17,7 +17,9 @@ from envoi.kernel.errors import Broken
 
 @lru_cache(maxsize=1)
 def kinds() -> dict[str, ActivityType]:
-    """Return type name -> the type's one instance, for the engine's own and those of the installed packages."""
+    """Return type name -> the type's one instance, for the engine's own and those of the installed
+    packages.
+    """
     found: dict[str, ActivityType] = {}
     folders = [
         "envoi.engine",

@@ -10,7 +10,9 @@ from envoi.engine.definition import Activity, Definition, jump_number
 
 
 class JumpStart(ActivityType):
-    """Start point. Without an end point of its number it is the exit of a sub-workflow. Parameter: `number`."""
+    """Start point. Without an end point of its number it is the exit of a sub-workflow. Parameter:
+    `number`.
+    """
 
     type = "jumpin"
     ways = ()

@@ -7,7 +7,15 @@ from envoi.engine.models.event import Event, EventState
 from envoi.engine.models.log import Level, LogLine
 from envoi.engine.models.task import Task, TaskState
 from envoi.engine.models.worker import Worker, WorkerState
-from envoi.engine.models.workflow import ErrorPolicy, Login, Severity, State, Workflow, WorkflowVersion
+from envoi.engine.models.workflow import (
+    ErrorPolicy,
+    Login,
+    Severity,
+    State,
+    Workflow,
+    WorkflowRun,
+    WorkflowVersion,
+)
 from envoi.engine.models.worktable import WorkTable
 
 __all__ = [
@@ -27,5 +35,6 @@ __all__ = [
     "Worker",
     "WorkerState",
     "Workflow",
+    "WorkflowRun",
     "WorkflowVersion",
 ]

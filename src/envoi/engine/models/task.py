@@ -4,7 +4,9 @@ from django.db import models
 
 
 class TaskState(models.IntegerChoices):
-    """0 and 1 are the product's codes; the cleanup treats every other than 0 with a completion date as done."""
+    """0 and 1 are the product's codes; the cleanup treats every other than 0 with a completion
+    date as done.
+    """
 
     PENDING = 0, "pending"
     COMPLETED = 1, "completed"

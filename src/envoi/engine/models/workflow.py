@@ -96,6 +96,10 @@ class Workflow(models.Model):
     paused_at = models.DateTimeField(null=True)
     paused_notices = models.IntegerField(default=0)
     last_processing_at = models.DateTimeField(null=True)
+    busy_since = models.DateTimeField(null=True)
+    """When it last began to have something to do; empty while it waits."""
+    worked = models.BooleanField(default=False)
+    """A transition has fired since then: what goes on is a run, not a look at the clock."""
     parent_task_id = models.BigIntegerField(null=True)
     """Task of the workflow that runs this one as its sub-workflow."""
 
@@ -141,6 +145,22 @@ class WorkflowVersion(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("workflow", "number"), name="xtk_workflow_version_once"),
         )
+
+
+class WorkflowRun(models.Model):
+    """A time in which a workflow was at work, from waking up to waiting or ending; how long runs
+    take is read here.
+    """
+
+    workflow_run_id = models.BigAutoField(primary_key=True)
+    workflow = models.ForeignKey(Workflow, models.CASCADE, db_constraint=False, related_name="runs")
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+    failed = models.BooleanField(default=False)
+
+    class Meta:
+        db_table = "xtk_workflow_run"
+        indexes = (models.Index(fields=("workflow", "workflow_run_id"), name="xtk_workflow_run_workflow"),)
 
 
 class Login(models.Model):

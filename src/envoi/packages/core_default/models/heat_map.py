@@ -4,7 +4,9 @@ from django.db import models
 
 
 class HeatMapSlot(models.Model):
-    """One slot in which anything ran. Slots are of UTC; they outlive the tasks that they were counted from."""
+    """One slot in which anything ran. Slots are of UTC; they outlive the tasks that they were
+    counted from.
+    """
 
     heat_map_slot_id = models.BigAutoField(primary_key=True)
     starts_at = models.DateTimeField(unique=True)
