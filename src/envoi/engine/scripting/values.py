@@ -6,6 +6,7 @@ that a JavaScript number cannot hold exactly crosses as a BigInt, both ways. Pos
 surrogates nor the character zero; both arrive as U+FFFD.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -29,8 +30,9 @@ def encode(value: object, place: str) -> object:
         case int():
             return value if abs(value) <= _EXACT else {"$int": str(value)}
         case float():
-            finite = value - value == 0
-            return value if finite else {"$number": "NaN" if value != value else f"{value:+}nity"[-9:]}
+            if math.isfinite(value):
+                return value
+            return {"$number": "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"}
         case datetime():
             if value.tzinfo is None:
                 raise Invalid(f"{place} is a date without a zone ({value}). Give it one.")
@@ -50,8 +52,11 @@ def decode(value: object) -> Value:
     match value:
         case str():
             return keepable(value)
-        case bool() | None | int() | float():
+        case bool() | None | float():
             return value
+        case int():
+            # A JavaScript number that large is a rounded one, whatever digits it is written with.
+            return value if abs(value) <= _EXACT else float(value)
         case list():
             return [decode(each) for each in cast("list[object]", value)]
         case {"$date": int() | float() as milliseconds}:
