@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envoi.app import boot, serve, supervisor, ties
-from envoi.kernel import clock
 from envoi.kernel import config as configuration
 from envoi.kernel.errors import Broken, Conflict
 
@@ -309,23 +308,20 @@ def _run_all() -> tuple[Ran, ...]:
 
 
 def _run(actor: "Actor", name: str) -> None:
-    """Start a workflow if need be, run what is pending, and wait until it is passive."""
-    from envoi.engine import commands
-    from envoi.engine.models import QueuedCommand, State, Task, Workflow
+    """Start a workflow if need be, run what is pending, and wait until it is passive, as `workflow run`
+    does.
+    """
+    from envoi.engine import access, waiting
+    from envoi.engine.commands import Command, post
+    from envoi.engine.models import State
 
-    def passive() -> bool:
-        if QueuedCommand.objects.filter(workflow__internal_name=name, status=0).exists():
-            return False
-        tasks = Task.objects.filter(workflow__internal_name=name)
-        return (
-            not tasks.filter(status=2).exists()
-            and not tasks.filter(status=0, due_at__lte=clock.now()).exists()
-        )
-
-    if Workflow.objects.get(internal_name=name).state in (State.EDITION, State.FINISHED):
-        commands.post(actor, name, commands.Command.START)
-        supervisor.wait_until(passive, seconds=RUN_SECONDS)
-    if Workflow.objects.get(internal_name=name).state == State.STARTED:
-        commands.post(actor, name, commands.Command.WAKEUP)
-    if not supervisor.wait_until(passive, seconds=RUN_SECONDS):
+    workflow = access.find(actor, name)
+    if workflow.state in (State.EDITION, State.FINISHED, State.PAUSED):
+        post(actor, name, Command.START)
+    done = waiting.until_passive(workflow.workflow_id, RUN_SECONDS)
+    workflow.refresh_from_db()
+    if done and workflow.state == State.STARTED:
+        post(actor, name, Command.WAKEUP)
+        done = waiting.until_passive(workflow.workflow_id, RUN_SECONDS)
+    if not done:
         raise Broken(f"The workflow {name} did not come to rest within {RUN_SECONDS:.0f} s.")
