@@ -37,9 +37,9 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 @pytest.mark.django_db
 def test_posted_in_a_transaction_that_rolls_back_it_never_was(receiver: Receiver) -> None:
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         outbox.post("test", "one", {})
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     outbox.post("test", "two", {"a": 1})
     assert list(OutboxItem.objects.values_list("key", flat=True)) == ["two"]
 
