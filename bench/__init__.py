@@ -1,1 +1,1 @@
-"""Benchmarks, a module each with `lines(params) -> list[Line]`. `frame` measures; `limits/` holds pinned SQL."""
+"""Benchmarks, a module each with `lines(params) -> list[Line]`. `limits/` holds pinned SQL."""

@@ -42,8 +42,7 @@ class Params:
 class Line:
     """One result. `ours` and `limit` are medians in `unit`; without a limit there is no ratio.
 
-    `spread` is the distance of the highest from the lowest ratio (without a limit: of ours), as a share of the
-    median.
+    `spread`: highest minus lowest ratio (without a limit: of ours), as a share of the median.
     """
 
     line: str
@@ -103,7 +102,7 @@ def document(name: str, params: Params, lines: list[Line]) -> dict[str, Any]:
 
 @contextmanager
 def instance(*packages: str) -> Iterator[Path]:
-    """Make an instance with its own server for the time of a benchmark, set Django up on it, yield its folder.
+    """Make an instance with its own server for a benchmark, set Django up on it, yield its folder.
 
     The server keeps the settings of a real one, fsync included. Processes that are started meanwhile find the
     instance in their environment. Once in a process.
