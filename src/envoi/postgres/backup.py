@@ -8,15 +8,17 @@ from pathlib import Path
 
 import psycopg
 
+from envoi.postgres.cluster import default_privileges
 from envoi.postgres.databases import create_database, drop_database, exchange_database, sessions_on
 from envoi.postgres.errors import InUse, NotADump, PlaceUnusable
 from envoi.postgres.files import sync_folder
 from envoi.postgres.find import PgBin
 from envoi.postgres.lease import Lease
-from envoi.postgres.passwords import READER, USER
+from envoi.postgres.passwords import OWNER, USER
 from envoi.postgres.tools import list_archive, programs_for, run_tool
 
 MAGIC = b"PGDMP"
+DATABASE_OWNER = "pg_database_owner"
 JOBS = 4
 
 
@@ -71,12 +73,20 @@ def restore(lease: Lease, file: Path | str, *, end_sessions: bool = False) -> No
 
 
 def fill(lease: Lease, pg: PgBin, file: Path, dbname: str, *, with_rights: bool) -> None:
-    """Read an archive into the empty database `dbname`, then gather statistics. Raises ToolFailed."""
+    """Read an archive into the empty database `dbname`, then gather statistics. Raises ToolFailed.
+
+    with_rights: repeat the archive's GRANTs, which then rule alone; else the default privileges do.
+    """
     arguments = ["--no-owner", "--exit-on-error", f"--jobs={min(JOBS, os.cpu_count() or 1)}"]
     if not with_rights:
         arguments.append("--no-privileges")
-    run_tool(lease, pg, "pg_restore", [*arguments, str(file)], dbname=dbname)
     with psycopg.connect(lease.dsn(USER, dbname), autocommit=True) as session:
+        if with_rights:
+            # An archive grants what is granted and says nothing of what is not: default privileges of the
+            # fresh database would open a table that was closed. The archive brings its own at its end.
+            for statement in default_privileges("REVOKE"):
+                session.execute(statement)
+        run_tool(lease, pg, "pg_restore", [*arguments, str(file)], dbname=dbname)
         session.execute("ANALYZE")
 
 
@@ -100,11 +110,14 @@ def read_contents(pg: PgBin, file: Path) -> str:
 def keeps_rights(lease: Lease, contents: str) -> bool:
     """Whether GRANTs of the archive can be repeated here: between embedded servers the roles are the same.
 
-    Elsewhere rights would name roles that the other server does not have; the embedded server's default
+    Elsewhere they would name roles that the other server does not have; the embedded server's default
     privileges then give envoi_read what it needs.
     """
-    owners = {line.rsplit(" ", 1)[-1] for line in contents.splitlines() if line[:1].isdigit()}
-    return lease.embedded and owners <= {USER, READER, "envoi_owner", "postgres"}
+    lines = [line for line in contents.splitlines() if line[:1].isdigit()]
+    # The owner is the last word of a line; extensions and comments end without one.
+    owners = {line.rsplit(" ", 1)[-1] for line in lines} - {""}
+    has_defaults = any(" DEFAULT ACL " in line for line in lines)
+    return lease.embedded and has_defaults and owners <= {USER, OWNER, DATABASE_OWNER}
 
 
 def _sync_file(file: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Literal, LiteralString
 
 from envoi.postgres.children import run
-from envoi.postgres.errors import ServerFailed, WrongMajor
+from envoi.postgres.errors import PlaceUnusable, ServerFailed, WrongMajor
 from envoi.postgres.files import sync_folder
 from envoi.postgres.find import PgBin
 from envoi.postgres.passwords import OWNER, READER, ROLES, USER, fingerprint, scram_verifier
@@ -53,10 +55,15 @@ def ensure_cluster(place: Place, pg: PgBin, passwords: dict[str, str]) -> Path:
 def make_cluster(place: Place, pg: PgBin, passwords: dict[str, str], data: Path) -> None:
     """Run initdb, make roles and database, in a temporary folder that is then renamed to `data`.
 
-    Raises ServerFailed.
+    Raises ServerFailed, or PlaceUnusable for a user without a name.
     """
     for half in data.parent.glob(f"{data.name}.new-*"):
         shutil.rmtree(half, ignore_errors=True)
+    if not _has_name(place.uid):
+        raise PlaceUnusable(
+            f"{data}: user {place.uid} has no name on this machine, and initdb of PostgreSQL asks for it. "
+            "Give the user an entry in /etc/passwd, or run the command as another user."
+        )
     fresh = data.with_name(f"{data.name}.new-{secrets.token_hex(4)}")
     fresh.mkdir(mode=0o700)
     _give(place, fresh)
@@ -101,17 +108,25 @@ def _statements(passwords: dict[str, str]) -> list[str]:
         f"CREATE ROLE {READER} {PLAIN} PASSWORD '{scram_verifier(passwords[READER])}'",
         f"ALTER ROLE {READER} SET default_transaction_read_only = on",
         f"ALTER ROLE {READER} SET statement_timeout = '30s'",
-        f"GRANT pg_read_all_stats TO {USER}",
+        f"GRANT pg_monitor TO {USER}",
         # In template1, so that every database made later has them too. Not pg_read_all_data: that role also
         # reads pg_authid.
-        f"ALTER DEFAULT PRIVILEGES FOR ROLE {USER} GRANT SELECT ON TABLES TO {READER}",
-        f"ALTER DEFAULT PRIVILEGES FOR ROLE {USER} GRANT SELECT ON SEQUENCES TO {READER}",
-        f"ALTER DEFAULT PRIVILEGES FOR ROLE {USER} GRANT USAGE ON SCHEMAS TO {READER}",
+        *default_privileges("GRANT"),
         "REVOKE ALL ON DATABASE postgres FROM PUBLIC",
         "REVOKE ALL ON DATABASE template1 FROM PUBLIC",
         f"CREATE DATABASE {DATABASE} OWNER {USER}",
         f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC",
         f"GRANT CONNECT ON DATABASE {DATABASE} TO {READER}",
+    ]
+
+
+def default_privileges(verb: Literal["GRANT", "REVOKE"]) -> list[LiteralString]:
+    """Statements that let the reader read what the product will make in a database, or not."""
+    side: LiteralString = "TO" if verb == "GRANT" else "FROM"
+    return [
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {USER} {verb} SELECT ON TABLES {side} {READER}",
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {USER} {verb} SELECT ON SEQUENCES {side} {READER}",
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {USER} {verb} USAGE ON SCHEMAS {side} {READER}",
     ]
 
 
@@ -152,6 +167,14 @@ def _remember(place: Place, data: Path, passwords: dict[str, str]) -> None:
 def _give(place: Place, path: Path | str) -> None:
     if os.geteuid() == 0:
         os.chown(path, place.uid, place.gid)
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 def _empty(folder: Path) -> None:

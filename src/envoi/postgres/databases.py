@@ -26,15 +26,12 @@ def create_database(lease: Lease, name: str, *, template: str | None = None) -> 
     """
     try:
         with _maintenance(lease) as session:
-            session.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                    sql.Identifier(name),
-                    sql.Identifier(lease.connection(USER)["user"])
-                    if lease.embedded
-                    else sql.SQL("CURRENT_USER"),
-                    sql.Identifier(template or "template1"),
-                )
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(template or "template1")
             )
+            if lease.embedded:
+                statement += sql.SQL(" OWNER {}").format(sql.Identifier(USER))
+            session.execute(statement)
             if lease.embedded:
                 _open_to_product_only(session, name)
     except psycopg.Error as error:

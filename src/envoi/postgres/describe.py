@@ -18,7 +18,7 @@ from envoi.postgres.place import Place, find_place, record_file, state_dir
 class Description:
     """One instance's embedded server.
 
-    folder: data folder of the version in use. socket: folder or `@name` that clients connect to. user: who
+    folder: data folder of the version in use. socket: folder or `@:name` that clients connect to. user: who
     the server runs as, and `why`. provider, version, programs: of the running server, else those that would
     start. running: whether the server answers under a keeper; keeper, postmaster: their process ids.
     upgrade: version that `envoi db upgrade` would move the data to, if newer programs are there. problem: why

@@ -32,9 +32,11 @@ from envoi.postgres.postmaster import Postmaster, reap_adopted, was_blocked
 from envoi.postgres.settings import server_settings
 
 LINGER = 3.0
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+WAITED_FOR = (*ENDING, signal.SIGCHLD, signal.SIGALRM)
 POLL_STARTING = 0.01
 POLL_READY = 0.25
+BEAT = 0.5
 BLOCKED_FOR = 30.0
 LONGEST_PAUSE = 10.0
 STABLE_AFTER = 60.0
@@ -68,13 +70,14 @@ class Keeper:
         self.failures = 0
         self.log_offset = 0
         self.first_try = time.monotonic()
-        self.started = self.next_start = self.last_report = self.first_try
+        self.started = self.next_start = self.first_try
 
     def run(self) -> None:
         """Keep the server until it is not needed any more, or SIGTERM, SIGINT or SIGHUP comes.
 
         Raises ServerFailed when it never became ready and trying again is useless.
         """
+        signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)
         try:
             while self._step():
                 pass
@@ -84,10 +87,12 @@ class Keeper:
     def _step(self) -> bool:
         if self.postmaster is None and time.monotonic() >= self.next_start:
             self._start()
-        received = signal.sigtimedwait(SIGNALS, POLL_READY if self.announced else POLL_STARTING)
-        if received is not None and received.si_signo != signal.SIGCHLD:
-            self.log.say(f"stopping: {signal.Signals(received.si_signo).name} received")
+        received = _wait(POLL_READY if self.announced else POLL_STARTING)
+        if received in ENDING:
+            self.log.say(f"stopping: signal {received} received")
             return False
+        if received == signal.SIGALRM:
+            self.report("starting", "", "")
         reap_adopted(self.postmaster.pid if self.postmaster else None)
         self._look()
         self.log.turn_over()
@@ -110,10 +115,6 @@ class Keeper:
             self._ended(code)
         elif not self.announced and self.postmaster.ready():
             self._announce(self.postmaster.pid)
-        elif not self.announced and time.monotonic() - self.last_report > 1:
-            # Crash recovery takes as long as it takes; whoever waits learns that it goes on.
-            self.last_report = time.monotonic()
-            self.report("starting", "", "")
         elif self.announced and time.monotonic() - self.started > STABLE_AFTER:
             self.failures = 0
 
@@ -128,6 +129,7 @@ class Keeper:
             "since": time.time(),
         }
         write_json(self.home, running_file(self.home), document)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         self.report("ready", "", "")
 
     def _ended(self, code: int) -> None:
@@ -212,7 +214,7 @@ def keep(
     """
     tell = report or _tell_nobody
     os.umask(0o022)
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*ENDING, signal.SIGCHLD))
     try:
         make_home(home)
         users = open_lock(home, USERS) if foreground else None
@@ -225,6 +227,10 @@ def keep(
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         adopt_orphans()
+        # initdb, the end of an orphan and crash recovery take as long as they take: whoever waits for us is
+        # told each second that it goes on.
+        signal.signal(signal.SIGALRM, lambda number, frame: tell("starting", "", ""))
+        signal.setitimer(signal.ITIMER_REAL, BEAT, BEAT)
         log = LogFile(home)
         pause = float(os.environ.get("ENVOI_PG_LINGER") or LINGER) if linger is None else linger
         Keeper(home, linger=pause, settings=settings or {}, report=tell, log=log).run()
@@ -240,14 +246,21 @@ def keep(
     return 0
 
 
+def _wait(seconds: float) -> int | None:
+    """The signal that came within the time. All that may come must be blocked: sigtimedwait of Python 3.11
+    returns garbage when a handler interrupts it at the end of its time.
+    """
+    received = signal.sigtimedwait(WAITED_FOR, seconds)
+    return received.si_signo if received else None
+
+
 def _become_keeper(home: Path, lock: int, foreground: bool, tell: Report) -> bool:
     # A short patience: whoever tests for a keeper holds the lock for an instant.
     if wait_lock(lock, exclusive=True, seconds=0.3):
         return True
     tell("busy", "", f"{home}: process {keeper_pid(home)} keeps the server")
     while foreground:
-        received = signal.sigtimedwait(SIGNALS, 0.5)
-        if received is not None and received.si_signo != signal.SIGCHLD:
+        if _wait(POLL_READY) in ENDING:
             return False
         if try_lock(lock, exclusive=True):
             return True

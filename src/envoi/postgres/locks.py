@@ -11,6 +11,7 @@ import os
 import time
 from pathlib import Path
 
+from envoi.postgres.errors import ForeignInstance
 from envoi.postgres.files import hand_over
 
 USERS = "postgres.lock"
@@ -19,10 +20,19 @@ STEP = 0.02
 
 
 def open_lock(home: Path, name: str) -> int:
-    """Open (and make if needed) a lock file; the descriptor is closed in children that execute a program."""
+    """Open (and make if needed) a lock file; the descriptor is closed in children that execute a program.
+
+    Raises ForeignInstance when this user may not.
+    """
     path = home / "run" / name
     fresh = not path.exists()
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except PermissionError as error:
+        raise ForeignInstance(
+            f"{path}: user {os.geteuid()} may not open it; the instance is of user {home.stat().st_uid}. "
+            "Run the command as that user, or give another folder by --home."
+        ) from error
     if fresh:
         hand_over(home, handle)
     return handle

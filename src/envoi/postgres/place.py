@@ -52,7 +52,7 @@ class Place:
 
     @property
     def socket(self) -> str:
-        """What clients give as host: a folder, or `@name` for a Linux abstract socket."""
+        """What clients give as host: a folder, or `@:name` for a Linux abstract socket."""
         return _socket_in(self.run)
 
     @property
@@ -62,10 +62,11 @@ class Place:
 
 
 def _socket_in(folder: Path) -> str:
-    # A socket's path is limited to 107 bytes by the kernel; an abstract name has no path at all.
+    # A socket's path is limited to 107 bytes by the kernel; an abstract name has no path at all. Its colon is
+    # there for the driver, which asks the DNS for any host but /… and ?:… (meant for C:\… on Windows).
     if len(os.fsencode(folder / SOCKET_FILE)) <= LONGEST_SOCKET:
         return str(folder)
-    return f"@envoi-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]}"
+    return f"@:envoi-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]}"
 
 
 def state_dir() -> Path:
