@@ -6,20 +6,26 @@ of its own with the tokens resolved to the light palette, a title and a foot lin
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from html import escape
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from envoi.console import icons, layout, words
+from envoi.console.kinds import kind
 from envoi.console.layout import HEIGHT, WIDTH, Edge, Place, Point
+from envoi.kernel import clock
+
+if TYPE_CHECKING:
+    from envoi.engine.definition import Activity
+    from envoi.engine.supervision import ActivityState, WorkflowDetail
 
 STATIC = Path(__file__).parent / "static" / "console"
 USUAL = ("result", "transition", "done", "")
@@ -84,7 +90,65 @@ class Picture:
     selected: str = ""
     number: int = 0
     at: datetime | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def draw(detail: "WorkflowDetail", language: str, *, standalone: bool = False) -> str:
+    """Return the SVG of a workflow with its state; `standalone` makes a file of its own, without links."""
+    with translation.override(language):
+        return picture(picture_of(detail), language, standalone=standalone)
+
+
+def picture_of(detail: "WorkflowDetail", *, selected: str = "", address: str = "") -> Picture:
+    """Return what a drawing of the workflow shows. `address` + the name of an activity is its link."""
+    states = {state.name: state for state in detail.activities}
+    fired = {(each.source, each.transition): each for each in detail.transitions}
+    nodes: list[Node] = []
+    ways: list[Way] = []
+    for activity in detail.definition.activities:
+        shown, state = kind(activity.type), states.get(activity.name)
+        nodes.append(
+            Node(
+                name=activity.name,
+                label=activity.label or str(shown.label),
+                kind=str(shown.label),
+                icon=shown.icon,
+                family=shown.family,
+                fact=_fact(activity, state),
+                state=state.state if state else "",
+                x=activity.x,
+                y=activity.y,
+                address=f"{address}{activity.name}" if address else "",
+                off=activity.execution != "normal",
+            )
+        )
+        for way in activity.transitions:
+            event = fired.get((activity.name, way.name))
+            if not way.enabled or (not way.target and way.optional and event is None):
+                continue
+            ways.append(
+                Way(
+                    source=activity.name,
+                    target=way.target,
+                    name=way.name,
+                    label=way.label,
+                    error=way.kind == "error",
+                    state="" if event is None else "flow" if event.carrying else "on",
+                    count="" if event is None or event.count is None else words.number(event.count),
+                )
+            )
+    return Picture(detail.row.label, nodes, ways, selected, detail.definition_number, at=clock.now())
+
+
+def _fact(activity: "Activity", state: "ActivityState | None") -> str:
+    if activity.execution == "skip":
+        return _("switched off")
+    if activity.execution == "hold":
+        return _("is held")
+    if state is None or not state.state:
+        return ""
+    if state.state == "waiting" and state.next_at:
+        return words.moment(state.next_at)
+    return words.duration(state.duration_s) if state.duration_s is not None else ""
 
 
 def counts(nodes: Sequence[Node]) -> list[tuple[str, str, str]]:

@@ -69,7 +69,7 @@ class Entry:
 ADMINISTRATION = frozenset({Right.ADMINISTRATION})
 SHELL = (
     Entry(Word.HOME, _("Home"), "console:home", position=0),
-    Entry(Word.WORKFLOWS, _("Workflows"), "console:workflows", position=0),
+    Entry(Word.WORKFLOWS, _("Workflows"), "console:workflows", frozenset({Right.WORKFLOW}), position=0),
     Entry(Word.MONITORING, _("Monitoring"), "console:monitoring", position=0),
     Entry(Word.EXPLORER, _("Explorer"), "console:explorer", position=0),
     Entry(Word.EXPLORER, _("Options"), "console:options", ADMINISTRATION, position=60),

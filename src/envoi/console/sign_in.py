@@ -9,11 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 from axes.handlers.proxy import AxesProxyHandler
-from axes.helpers import get_cool_off, get_failure_limit
+from axes.helpers import get_client_username, get_cool_off, get_failure_limit
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.signals import user_login_failed
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import translation
@@ -27,6 +28,7 @@ from django_otp import match_token, user_has_device
 from envoi.console import words
 from envoi.console.access import public
 from envoi.kernel import clock
+from envoi.kernel.models import Operator
 
 
 @public
@@ -40,8 +42,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return _form(request)
     # Lower case: names differ by more than case, and a change of case must not win fresh tries.
     name = request.POST.get("username", "").strip().lower()
-    credentials = {"username": name}
-    user = auth.authenticate(request, username=name, password=request.POST.get("password", ""))
+    credentials = {Operator.USERNAME_FIELD: name}
+    user = auth.authenticate(request, password=request.POST.get("password", ""), **credentials)
     if user is not None and user_has_device(user):
         device = match_token(user, request.POST.get("token", "").replace(" ", ""))
         if device is None:
@@ -91,7 +93,9 @@ def locked_out(
 ) -> HttpResponse:
     """Answer while a name or an address is paused; django-axes calls this."""
     pause = get_cool_off(request) or timedelta()
-    last = AccessAttempt.objects.filter(ip_address=request.axes_ip_address).order_by("-attempt_time").first()  # pyright: ignore[reportAttributeAccessIssue]
+    # The attempts that count are those of this name or of this address; the later of them rules the pause.
+    mine = Q(ip_address=request.axes_ip_address) | Q(username=get_client_username(request, credentials))  # pyright: ignore[reportAttributeAccessIssue]
+    last = AccessAttempt.objects.filter(mine).order_by("-attempt_time").first()
     ends = (last.attempt_time if last else clock.now()) + pause
     problem = {
         "tone": "bad",

@@ -4,7 +4,18 @@ from functools import partial
 
 from django.urls import include, path
 
-from envoi.console import account, administration, explorer, home, search, second_factor, sign_in
+from envoi.console import (
+    account,
+    administration,
+    explorer,
+    home,
+    search,
+    second_factor,
+    sign_in,
+    workflow_commands,
+    workflow_list,
+    workflow_page,
+)
 from envoi.console.hooks import pages
 
 own = [
@@ -19,6 +30,10 @@ own = [
     path("account/authenticator", second_factor.enrol, name="second-factor"),
     path("account/authenticator/off", second_factor.disable, name="second-factor-off"),
     path("search", search.search, name="search"),
+    path("workflows/", workflow_list.workflows, name="workflows"),
+    path("workflows/<str:name>", workflow_page.workflow, name="workflow"),
+    path("workflows/<str:name>/diagram.svg", workflow_page.export, name="workflow-diagram"),
+    path("workflows/<str:name>/<slug:slug>", workflow_commands.command, name="workflow-command"),
     path("explorer/", explorer.root, name="explorer"),
     path("explorer/<path:path>/", explorer.folder, name="folder"),
     path("options", partial(explorer.first_of, schema="xtk:option"), name="options"),

@@ -6,6 +6,7 @@ from typing import Any
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
 from envoi.console import icons, words
 
@@ -67,6 +68,21 @@ def lasting(seconds: float | None) -> str:
 def number(value: Any) -> str:
     """Show a whole number grouped by the locale; `—` when it does not apply."""
     return words.number(value)
+
+
+@register.filter
+def option_value(value: Any) -> str:
+    """Show the value of an option: switches as words, moments in the operator's zone."""
+    if value is None or value == "":
+        return words.NONE
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return words.moment(value) if isinstance(value, datetime) else str(value)
+
+
+def use(request: Any, names: set[str]) -> None:
+    """Announce icons that a drawing made elsewhere refers to."""
+    _used(request).update(names)
 
 
 def _used(request: Any) -> set[str]:
