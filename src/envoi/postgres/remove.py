@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from envoi.postgres.alone import alone
-from envoi.postgres.files import instance_home
+from envoi.postgres.files import instance_home, make_home
 from envoi.postgres.passwords import password_file
 
 
@@ -16,8 +16,9 @@ def remove(home: Path | str) -> None:
     An instance without a database is no error. Raises InUse when some command uses it.
     """
     home = instance_home(home)
-    if not (home / "run").is_dir():
+    if not (home / "postgres").is_dir():
         return
+    make_home(home)
     with alone(home) as place:
         if place is not None and place.base != home:
             shutil.rmtree(place.base)

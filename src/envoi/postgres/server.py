@@ -145,7 +145,16 @@ def _try(place: Place, lock: int) -> Lease | str:
 def _start_keeper(home: Path, timeout: float, linger: float | None, settings: Mapping[str, str]) -> str:
     """Start a detached keeper and wait until it reports; raise its refusal."""
     reader, writer = os.pipe()
-    arguments = [sys.executable, "-m", "envoi.postgres.keep", "--detach", "--report", str(writer), str(home)]
+    arguments = [
+        sys.executable,
+        "-P",
+        "-m",
+        "envoi.postgres.keep",
+        "--detach",
+        "--report",
+        str(writer),
+        str(home),
+    ]
     if linger is not None:
         arguments += ["--linger", str(linger)]
     arguments += [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]

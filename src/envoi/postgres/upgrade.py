@@ -18,7 +18,7 @@ from envoi.postgres.backup import fill
 from envoi.postgres.children import runnable
 from envoi.postgres.cluster import DATABASE, ensure_cluster, majors, make_cluster
 from envoi.postgres.errors import NoPostgres, NotRunning, ServerFailed, WrongMajor
-from envoi.postgres.files import instance_home, sync_folder
+from envoi.postgres.files import instance_home, make_home, sync_folder
 from envoi.postgres.find import PgBin, find_pg_bin
 from envoi.postgres.lease import Lease
 from envoi.postgres.logfile import LogFile, last_lines
@@ -52,8 +52,9 @@ def upgrade(home: Path | str, tell: Callable[[str], None] = lambda text: None) -
     data, ToolFailed or ServerFailed.
     """
     home = instance_home(home)
-    if not (home / "run").is_dir():
+    if not (home / "postgres").is_dir():
         raise NotRunning(f"{home}: holds no database to upgrade. Name the instance's folder by --home.")
+    make_home(home)
     with alone(home) as place:
         present = majors(place) if place is not None else []
         if place is None or not present:

