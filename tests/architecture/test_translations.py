@@ -39,7 +39,8 @@ def untranslated(file):
 def catalog(tmp_path):
     file = tmp_path / "django.po"
     file.write_text(
-        'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\nPlural-Forms: nplurals=2; plural=(n > 1);\\n"\n\n'
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n'
+        '"Plural-Forms: nplurals=2; plural=(n > 1);\\n"\n\n'
         'msgid "Open"\nmsgstr "Ouvrir"\n\nmsgctxt "state"\nmsgid "Open"\nmsgstr "Ouvert"\n\n'
         'msgid "%d row"\nmsgid_plural "%d rows"\nmsgstr[0] "%d ligne"\nmsgstr[1] "%d lignes"\n'
     )
