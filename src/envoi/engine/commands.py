@@ -39,6 +39,8 @@ class Command(StrEnum):
 
 
 S = State
+_NEED_TASK = frozenset({"signal", "validation"})
+"""Activities that take an event from outside only while a task of theirs waits for it."""
 _FROM: dict[Command, frozenset[State]] = {
     Command.START: frozenset({S.EDITION, S.FINISHED, S.PAUSED}),
     Command.SIMULATE: frozenset({S.EDITION, S.FINISHED}),
@@ -291,10 +293,17 @@ def _post_event(row: sql.Row, pen: Pen, operator: str, parameters: Mapping[str, 
     )  # fmt: skip
     task = sql.one(
         """SELECT task_id FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND run_number = %(run)s
-           AND activity = %(activity)s AND status IN (0, 2) ORDER BY task_id LIMIT 1""",
-        {"workflow": row["workflow_id"], "run": row["run_number"], "activity": name},
+           AND activity = %(activity)s AND status IN (0, 2) AND (%(task)s::bigint IS NULL OR task_id =
+           %(task)s)
+           ORDER BY task_id LIMIT 1""",
+        {
+            "workflow": row["workflow_id"],
+            "run": row["run_number"],
+            "activity": name,
+            "task": parameters.get("task"),
+        },
     )
-    if way is None or activity.execution != "normal" or (activity.type == "signal" and task is None):
+    if way is None or activity.execution != "normal" or (activity.type in _NEED_TASK and task is None):
         pen.warning(_("Activity '%(activity)s' does not take this event"), activity=name)
         return
     pen.info(
@@ -307,10 +316,19 @@ def _post_event(row: sql.Row, pen: Pen, operator: str, parameters: Mapping[str, 
     step.fire(activity, task["task_id"] if task else None, fired, variables)
     if parameters.get("complete"):
         sql.run(
-            """UPDATE xtk_workflow_task SET status = 1, completed_at = %(now)s, due_at = NULL, queued = false
-               WHERE workflow_id = %(workflow)s AND run_number = %(run)s AND activity = %(activity)s AND
-               status = 0""",
-            {"now": now, "workflow": row["workflow_id"], "run": row["run_number"], "activity": name},
+            """WITH done AS (UPDATE xtk_workflow_task SET status = 1, completed_at = %(now)s, due_at = NULL,
+                 queued = false WHERE workflow_id = %(workflow)s AND run_number = %(run)s
+                 AND activity = %(activity)s AND status = 0
+                 AND (%(task)s::bigint IS NULL OR task_id = %(task)s) RETURNING task_id)
+               UPDATE xtk_workflow_event SET status = 3, processed_at = %(now)s
+               WHERE task_id IN (SELECT task_id FROM done) AND status = 1""",
+            {
+                "now": now,
+                "workflow": row["workflow_id"],
+                "run": row["run_number"],
+                "activity": name,
+                "task": parameters.get("task"),
+            },
         )
     step.flush()
     lifecycle.after_task(row["workflow_id"], row["run_number"], row["state"], step, open_left=False)

@@ -16,14 +16,15 @@ import psycopg
 from django.db import transaction
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import dispatcher, journal, notify, sql, worktable
+from envoi.engine import dispatcher, journal, notify, scripts, sql, worktable
 from envoi.engine.activities.base import Fired, Misconfigured
 from envoi.engine.definition import ABORT, IGNORE, INHERIT, SUSPEND, Activity
 from envoi.engine.graph import Step
 from envoi.engine.journal import Pen
 from envoi.engine.models import ErrorPolicy, State, TaskState
+from envoi.engine.scripting import ScriptFailed
 from envoi.kernel import clock
-from envoi.kernel.errors import Invalid
+from envoi.kernel.errors import Invalid, PlatformError
 
 logger = logging.getLogger(__name__)
 
@@ -97,10 +98,34 @@ def begin(row: sql.Row, pen: Pen, *, operator_id: int | None, operator: str, var
     else:
         pen.info(_("Starting workflow (operator '%(operator)s')"), operator=operator)
     pen.info(_("Workflow '%(workflow)s' is being run"), workflow=row["internal_name"])
+    if row["script"] and not _on_start(row, pen):
+        return
     step = step_of(row, pen, now)
     step.start()
     step.flush()
     after_task(workflow, row["run_number"], State.STARTED, step, open_left=False)
+
+
+def _on_start(row: sql.Row, pen: Pen) -> bool:
+    """Run the workflow's own script; when it fails the workflow ends before anything was activated."""
+    try:
+        variables = scripts.on_start(
+            row["script"],
+            name=row["internal_name"],
+            workflow_id=row["workflow_id"],
+            label=row["label"],
+            instance_variables=row["variables"],
+        )
+    except PlatformError as error:
+        pen.error("%(error)s", error=str(error))
+        finish(row, pen, failed=True)
+        return False
+    sql.run(
+        "UPDATE xtk_workflow SET variables = %(variables)s WHERE workflow_id = %(workflow)s",
+        {"variables": sql.json(variables), "workflow": row["workflow_id"]},
+    )
+    row["variables"] = variables
+    return True
 
 
 def resume(row: sql.Row, pen: Pen, *, operator: str) -> None:
@@ -232,6 +257,11 @@ def abort_open(
              AND (task_id IS NULL OR task_id = ANY(%(tasks)s))""",
         {"now": now, "workflow": workflow, "run": run, "tasks": [task["task_id"] for task in aborted]},
     )
+    sql.run(
+        """UPDATE xtk_workflow_approval SET closed_at = %(now)s
+           WHERE workflow_id = %(workflow)s AND closed_at IS NULL AND task_id = ANY(%(tasks)s)""",
+        {"now": now, "workflow": workflow, "tasks": [task["task_id"] for task in aborted]},
+    )
     for task in sorted(aborted, key=lambda task: task["task_id"]) if pen else ():
         pen.info(
             _("Task %(task)s (activity '%(activity)s') aborted"),
@@ -333,7 +363,9 @@ def _apply_policy(row: sql.Row, claim: sql.Row, error: Exception, pen: Pen, now:
     step = step_of(row, pen, now)
     activity = step.definition.by_name.get(claim["activity"]) or Activity("unknown", claim["activity"])
     text = describe(error)
-    if activity.process_errors and not isinstance(error, (Misconfigured, Invalid)):
+    # An error in a script is one of its work, though a wrong value elsewhere is one of configuration (§5.6).
+    wrong = isinstance(error, (Misconfigured, Invalid)) and not isinstance(error, ScriptFailed)
+    if activity.process_errors and not wrong:
         pen.warning("%(error)s", error=text)
         _close_task(claim["task_id"], TaskState.COMPLETED, now, text)
         events = claim["events"] or ()

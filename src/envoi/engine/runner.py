@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import dispatcher, journal, lifecycle, sql
+from envoi.engine import dispatcher, journal, lifecycle, scripts, sql
 from envoi.engine.activities import kind_of
 from envoi.engine.activities.base import (
     ActivityType,
@@ -134,6 +134,8 @@ def _work(claim: sql.Row, token: uuid.UUID, cancellation: Cancellation) -> None:
 
 
 def _run(kind: ActivityType, ctx: TaskContext) -> Outcome:
+    if ctx.activity.init_script:
+        ctx.activity = scripts.prepared(ctx)
     return kind.run(ctx)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -122,3 +124,45 @@ def nothing(*, actor: Actor) -> None:
 def always_fails(*, actor: Actor) -> None:
     """A service that always fails."""
     raise RuntimeError("it always fails")
+
+
+class Gate:
+    """Holds a `call` of `passes_the_gate` in its work until the test opens it."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+
+gate = Gate()
+
+
+def passes_the_gate(*, actor: Actor) -> None:
+    """A service that waits at `testing.gate`."""
+    gate.reached.set()
+    if not gate.opened.wait(30):
+        raise RuntimeError("nobody has opened the gate")
+
+
+@contextmanager
+def in_thread(task_id: int) -> Iterator[threading.Thread]:
+    """Run one task in a thread with its own connection; joined on leaving. Needs a database with
+    real commits.
+    """
+    from django.db import connection
+
+    def work() -> None:
+        try:
+            runner.run_task(task_id)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        gate.opened.set()
+        thread.join(30)
+        if thread.is_alive():
+            raise AssertionError("the task did not come to its end")

@@ -2,6 +2,7 @@
 with the ORM.
 """
 
+from envoi.engine.models.approval import Approval
 from envoi.engine.models.command import CommandState, QueuedCommand
 from envoi.engine.models.event import Event, EventState
 from envoi.engine.models.log import Level, LogLine
@@ -19,6 +20,7 @@ from envoi.engine.models.workflow import (
 from envoi.engine.models.worktable import WorkTable
 
 __all__ = [
+    "Approval",
     "CommandState",
     "ErrorPolicy",
     "Event",
