@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from envoi.cli.main import Context, emit_json, json_option, say
-from envoi.kernel import config
+from envoi.kernel import config, packages
 from envoi.kernel.errors import Conflict, Invalid, Refused
 
 ALWAYS = "core_default"
@@ -102,8 +102,10 @@ def init(
         emit_json(joined) if as_json else say(f"{home} is now a host of the instance {joined['instance']}.")
         return
     password = _read_password(admin_password_file)
+    wanted = [part.strip() for part in asked.split(",") if part.strip()]
+    packages.resolve(wanted)  # a misspelt name is refused before anything is made
     fresh = make_folder(home, name)
-    names = _wanted(home, [part.strip() for part in asked.split(",") if part.strip()])
+    names = _wanted(home, wanted)
 
     from envoi.app import boot
 
@@ -121,7 +123,7 @@ def prepare(instance: Any, names: tuple[str, ...] = ()) -> Any:
 
     Cheap when nothing is to do. One process at a time; others wait. Django must be set up.
     """
-    from envoi.kernel import packages, rights
+    from envoi.kernel import rights
 
     done = packages.install(names, actor=rights.INSTALLER)
     _check_key(instance.home)
@@ -152,7 +154,7 @@ def make_folder(home: Path, name: str | None = None, url: str = "") -> bool:
             f"{home} is not empty and holds no instance ({', '.join(foreign[:3])}"
             f"{', …' if foreign[3:] else ''}). Give an empty folder by --home."
         )
-    name = name or _name_from(home)
+    name = _name_from(home) if name is None else name
     if not _is_name(name):
         raise Invalid(f"{name!r} cannot name an instance: use letters, digits, '-' and '_', 40 at most.")
     # Root's database runs as another user, who has to pass through; nobody but its owner can list the folder.
@@ -218,9 +220,7 @@ def _wanted(home: Path, asked: list[str]) -> tuple[str, ...]:
     import psycopg
 
     from envoi.app import boot
-    from envoi.kernel import packages
 
-    packages.resolve(asked)  # refuse a misspelt name before a server is started
     with closing(boot.acquire(config.load(home))) as lease, psycopg.connect(lease.dsn()) as connection:
         try:
             there = [name for (name,) in connection.execute("SELECT name FROM xtk_package").fetchall()]
