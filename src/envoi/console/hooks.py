@@ -3,14 +3,28 @@
 A package answers the hook `pages` with one `Pages`; the shell imports no package.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.urls import URLPattern, URLResolver
 
 from envoi.console.folder_kinds import FolderKind
 from envoi.console.navigation import Entry
 from envoi.kernel.hooks import Hook
+
+
+@dataclass(frozen=True)
+class FirstStep:
+    """One of the steps that a new instance's home shows; texts are translated lazily."""
+
+    icon: str
+    title: Any
+    text: Any
+    view: str
+    """Name of the address that the step leads to."""
+    action: Any
+    done: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)
@@ -22,6 +36,7 @@ class Pages:
     entries: Sequence[Entry] = ()
     folders: Mapping[str, FolderKind] = field(default_factory=dict)
     """Schema name of what lives in a folder (`nms:recipient`) -> how such a folder shows."""
+    first_steps: Sequence[FirstStep] = ()
 
 
 pages: Hook[[], Pages] = Hook("pages")
