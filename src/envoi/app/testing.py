@@ -90,6 +90,8 @@ def pytest_configure(config: pytest.Config) -> None:
         folder.chmod(0o711)
         (folder / "homes").mkdir(mode=0o711)
         os.environ[MARK] = str(folder)
+        # Where an instance goes whose folder the server's user cannot reach, such as a tmp_path.
+        os.environ["ENVOI_PG_STATE_DIR"] = str(folder / "state")
         if config.option.basetemp is None:
             config.option.basetemp = str(folder / "tmp")
     config.stash[RUN] = _Run(config)
