@@ -1,5 +1,5 @@
 """Tables of core_default."""
 
-from envoi.packages.core_default.models.heat_map import HeatMapSlot
+from envoi.packages.core_default.models.heat_map import HeatMapTask
 
-__all__ = ["HeatMapSlot"]
+__all__ = ["HeatMapTask"]

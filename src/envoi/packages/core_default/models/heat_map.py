@@ -1,16 +1,25 @@
-"""The heat map's memory: how many workflows ran in each five minutes of a day (engine.md §8.4)."""
+"""The heat map's memory: when activities ran, kept longer than their tasks (engine.md §8.4)."""
 
 from django.db import models
 
 
-class HeatMapSlot(models.Model):
-    """One slot in which anything ran. Slots are of UTC; they outlive the tasks that they were
-    counted from.
+class HeatMapTask(models.Model):
+    """One finished execution of an activity, with all that the heat map says of it.
+
+    Names are copied, since the task, and the workflow itself, may be gone when they are asked for.
     """
 
-    heat_map_slot_id = models.BigAutoField(primary_key=True)
-    starts_at = models.DateTimeField(unique=True)
-    workflows = models.IntegerField()
+    task_id = models.BigIntegerField(primary_key=True)
+    workflow_id = models.BigIntegerField()
+    workflow_name = models.CharField(max_length=128)
+    workflow_label = models.CharField(max_length=255)
+    campaign = models.CharField(max_length=255, blank=True, default="")
+    activity = models.CharField(max_length=64)
+    started_at = models.DateTimeField()
+    completed_at = models.DateTimeField()
+    run_seconds = models.FloatField()
+    """How long the run of the workflow lasted in which it fell."""
 
     class Meta:
-        db_table = "xtk_heat_map_slot"
+        db_table = "xtk_heat_map_task"
+        indexes = (models.Index(fields=("completed_at",), name="xtk_heat_map_task_completed"),)
