@@ -1,5 +1,7 @@
 """The kernel as a Django application."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -9,3 +11,7 @@ class Kernel(AppConfig):
     name = "envoi.kernel"
     label = "kernel"
     verbose_name = "Platform"
+
+    def ready(self) -> None:
+        """Make the kernel's own kinds of outbox items known: whoever delivers must know every kind."""
+        import_module("envoi.kernel.mail")

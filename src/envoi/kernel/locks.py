@@ -6,8 +6,9 @@ from enum import IntEnum
 
 from django.db import connection
 
-# The first half of the two-part key: keeps ours apart from those of other software on the same server.
-_SPACE = 0x656E7669
+SPACE = 0x656E7669
+"""First half of the two-part key: keeps ours apart from those of other software on the same server."""
+_SPACE = SPACE
 
 
 class Lock(IntEnum):
@@ -26,13 +27,13 @@ class Lock(IntEnum):
 def in_transaction(lock: Lock) -> None:
     """Wait for `lock` and hold it until the caller's transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_SPACE, int(lock)))
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (SPACE, int(lock)))
 
 
 def try_in_transaction(lock: Lock) -> bool:
     """Take `lock` until the caller's transaction ends; False when another session holds it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (_SPACE, int(lock)))
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (SPACE, int(lock)))
         row = cursor.fetchone()
     return row is not None and row[0] is True
 
@@ -44,10 +45,10 @@ def held(lock: Lock) -> Generator[None]:
     The server frees it by itself when the connection ends, however it ends.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", (_SPACE, int(lock)))
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", (SPACE, int(lock)))
     try:
         yield
     finally:
         if connection.is_usable():
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", (_SPACE, int(lock)))
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", (SPACE, int(lock)))

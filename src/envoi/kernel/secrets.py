@@ -94,7 +94,7 @@ def _checked(path: Path, key: bytes) -> bytes:
 def _create(path: Path, key: bytes) -> bytes:
     """Write the file unless it is there; return what it then holds."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.write(descriptor, key)

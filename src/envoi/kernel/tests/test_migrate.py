@@ -1,0 +1,64 @@
+from typing import Any
+
+import pytest
+from django.db import connection, migrations, models
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.state import ProjectState
+
+from envoi.kernel import migrate
+
+
+def with_a_foreign_key() -> Any:
+    """A migration with deferred statements: Django would note it in a transaction of its own."""
+
+    class Migration(migrations.Migration):
+        operations = [
+            migrations.CreateModel("Up", [("id", models.BigAutoField(primary_key=True))]),
+            migrations.CreateModel(
+                "Down",
+                [
+                    ("id", models.BigAutoField(primary_key=True)),
+                    ("up", models.ForeignKey("example.Up", on_delete=models.CASCADE)),
+                ],
+            ),
+        ]
+
+    return Migration("0001_initial", "example")
+
+
+def test_a_migration_and_the_note_of_it_are_one_transaction(
+    committed_db: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = migrate._Executor(connection)
+
+    def dies(app: str, name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(executor.recorder, "record_applied", dies)
+    with pytest.raises(KeyboardInterrupt):
+        executor.apply_migration(ProjectState(), with_a_foreign_key())
+    assert not [name for name in connection.introspection.table_names() if name.startswith("example_")]
+    monkeypatch.undo()
+    executor.apply_migration(ProjectState(), with_a_foreign_key())
+    assert {"example_up", "example_down"} <= set(connection.introspection.table_names())
+    assert executor.recorder.migration_qs.filter(app="example").count() == 1
+
+
+def test_nothing_is_unapplied_on_a_finished_instance(committed_db: object) -> None:
+    assert migrate.unapplied() == []
+    assert migrate.migrate() == []
+
+
+def test_what_is_unapplied_is_named_and_applied(committed_db: object) -> None:
+    MigrationExecutor(connection).migrate([("sessions", None)])
+    assert "django_session" not in connection.introspection.table_names()
+    assert migrate.unapplied() == ["sessions.0001_initial"]
+    assert migrate.migrate() == ["sessions.0001_initial"]
+    assert "django_session" in connection.introspection.table_names()
+    assert migrate.unapplied() == []
+
+
+def test_no_model_is_ahead_of_its_migrations(committed_db: object) -> None:
+    from django.core.management import call_command
+
+    call_command("makemigrations", "kernel", check=True, dry_run=True, verbosity=0)
