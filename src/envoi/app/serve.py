@@ -40,7 +40,7 @@ def serve(config: Config) -> None:
         port=config.web.port,
         interface=Interfaces.WSGI,
         workers=1,
-        blocking_threads=config.web.threads,
+        blocking_threads=max(1, config.web.threads),
         # A thread keeps its database connection; let it live.
         blocking_threads_idle_timeout=600,
         http=HTTPModes.http1,

@@ -1,9 +1,10 @@
 """How an instance stands: what `envoi status` tells (architecture §5.1)."""
 
+import socket
 from typing import Any
 
 from envoi import __version__
-from envoi.app import supervisor
+from envoi.app import supervisor, ties
 from envoi.app.boot import Instance
 from envoi.kernel import clock
 
@@ -51,13 +52,16 @@ def _elsewhere(instance: Instance) -> list[dict[str, Any]]:
     from envoi.engine.models import Worker, WorkerState
 
     known = {each["pid"] for each in supervisor.processes(instance.home)}
+    here = socket.gethostname()
+    said = Worker.objects.filter(state__in=(WorkerState.RUNNING, WorkerState.DRAINING)).order_by(
+        "host", "name"
+    )
     return [
         _process(worker.name, worker.pid, WorkerState(worker.state).label, worker.started_at.isoformat())
         | {"host": worker.host}
-        for worker in Worker.objects.filter(state__in=(WorkerState.RUNNING, WorkerState.DRAINING)).order_by(
-            "host", "name"
-        )
-        if worker.pid not in known
+        for worker in said
+        # One that was killed here a moment ago still stands in its row.
+        if worker.pid not in known and (worker.host != here or ties.lives(worker.pid))
     ]
 
 

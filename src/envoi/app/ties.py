@@ -8,6 +8,7 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 
@@ -33,3 +34,11 @@ def tied_to_me() -> Callable[[], None]:
             os._exit(1)
 
     return tie
+
+
+def lives(pid: int) -> bool:
+    """Tell whether process `pid` of this host exists and is more than a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

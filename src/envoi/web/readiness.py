@@ -1,7 +1,10 @@
 """Is the instance able to work: database, migrations, workers that beat."""
 
+import math
+import socket
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 from django.db import Error, connection
 
@@ -14,8 +17,10 @@ DEAD_AFTER = 8.0
 
 @dataclass(frozen=True)
 class Beat:
-    """What this process has seen of a worker: its last beat, and when that was new, by the monotonic
-    clock.
+    """What this process has seen of a worker: its last beat, and when that was new, by the monotonic clock.
+
+    `changed` is endlessly long ago until the beat has moved, unless the worker is a living process of this
+    host.
     """
 
     name: str
@@ -29,23 +34,28 @@ _migrated = False
 
 
 def beats() -> dict[str, float]:
-    """Return worker -> seconds since its beat grew, as far as this process has watched; 0 at first sight.
+    """Return worker -> seconds since its beat grew, as far as this process has watched.
 
-    No clock of another host is believed: a worker lives as long as its counter moves between two looks.
+    No clock of another host is believed: a worker lives as long as its counter moves between two looks. At
+    first sight one of another host counts as dead (infinite), until it has moved.
     """
     rows = list(
         Worker.objects.filter(state__in=(WorkerState.RUNNING, WorkerState.DRAINING)).values_list(
-            "worker_id", "name", "host", "beat"
+            "worker_id", "name", "host", "pid", "beat"
         )
     )
     now = clock.monotonic()
+    here = socket.gethostname()
     with _lock:
         before = dict(_beats)
         _beats.clear()
-        for worker_id, name, host, beat in rows:
+        for worker_id, name, host, pid, beat in rows:
             seen = before.get(worker_id)
-            same = seen is not None and seen.beat == beat
-            _beats[worker_id] = Beat(f"{name}@{host}", beat, seen.changed if seen and same else now)
+            if seen is None:
+                changed = now if host == here and Path(f"/proc/{pid}").exists() else -math.inf
+            else:
+                changed = seen.changed if seen.beat == beat else now
+            _beats[worker_id] = Beat(f"{name}@{host}", beat, changed)
         return {seen.name: now - seen.changed for seen in _beats.values()}
 
 
@@ -65,6 +75,9 @@ def reasons() -> list[str]:
         return [f"The database does not answer ({type(error).__name__})."]
     if not ages:
         return ["No worker runs. Start one with `envoi up` or `envoi worker`."]
-    if all(age > DEAD_AFTER for age in ages.values()):
-        return [f"No worker has given a sign of life for {min(ages.values()):.0f} s."]
+    youngest = min(ages.values())
+    if youngest == math.inf:
+        return ["No worker has given a sign of life yet."]
+    if youngest > DEAD_AFTER:
+        return [f"No worker has given a sign of life for {youngest:.0f} s."]
     return []

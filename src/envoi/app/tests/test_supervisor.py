@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from envoi.app import supervisor
+from envoi.app import supervisor, ties
 from envoi.app.supervisor import Program, State, Supervisor
 from envoi.kernel.errors import Conflict
 
@@ -99,11 +99,7 @@ def until(done, seconds: float = 10) -> None:
 
 
 def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+    return ties.lives(pid)
 
 
 def test_it_starts_the_last_of_the_table_first_and_stops_the_first_first(start, tmp_path):

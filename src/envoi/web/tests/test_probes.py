@@ -1,5 +1,8 @@
 """Health, readiness and figures."""
 
+import os
+import socket
+
 import pytest
 from django.test import Client, RequestFactory, override_settings
 
@@ -31,9 +34,9 @@ def time(monkeypatch):
 
 
 def worker(name: str = "worker-1", **more: object) -> Worker:
-    return Worker.objects.create(
-        name=name, host="node1", pid=1, affinities=",", threads=1, started_at=clock.now(), **more
-    )
+    """A worker of this host, whose process is ours."""
+    about = {"host": socket.gethostname(), "pid": os.getpid(), "affinities": ",", "threads": 1}
+    return Worker.objects.create(name=name, started_at=clock.now(), **about | more)
 
 
 def test_healthz_answers_whatever_host_name_is_used():
@@ -80,6 +83,23 @@ def test_one_living_worker_among_dead_ones_is_enough(time):
     assert Client().get("/readyz").status_code == 200
 
 
+def test_a_worker_of_another_host_counts_once_its_beat_has_moved():
+    far = worker(host="node2", pid=1)
+    answer = Client().get("/readyz")
+    assert (answer.status_code, answer.json()["reasons"]) == (
+        503,
+        ["No worker has given a sign of life yet."],
+    )
+    far.beat += 1
+    far.save()
+    assert Client().get("/readyz").status_code == 200
+
+
+def test_the_row_of_a_worker_that_was_killed_does_not_make_ready():
+    worker(pid=2**22 + 1)
+    assert Client().get("/readyz").status_code == 503
+
+
 def test_a_worker_that_said_goodbye_does_not_count():
     worker(state=2)
     assert Client().get("/readyz").status_code == 503
@@ -110,13 +130,13 @@ def test_figures_count_what_is_there(time):
     worker()
     figures = Client().get("/metrics").content.decode()
     assert "envoi_database_up 1.0" in figures
-    assert 'envoi_worker_beat_age_seconds{worker="worker-1@node1"} 0.0' in figures
+    assert f'envoi_worker_beat_age_seconds{{worker="worker-1@{socket.gethostname()}"}} 0.0' in figures
     assert 'envoi_workflows{state="started"} 0.0' in figures
     size = next(line for line in figures.splitlines() if line.startswith("envoi_database_size_bytes "))
     assert float(size.split()[1]) > 1_000_000
     time.now += 5
     figures = Client().get("/metrics").content.decode()
-    assert 'envoi_worker_beat_age_seconds{worker="worker-1@node1"} 5.0' in figures
+    assert f'envoi_worker_beat_age_seconds{{worker="worker-1@{socket.gethostname()}"}} 5.0' in figures
 
 
 def test_requests_are_counted_by_view_and_never_by_address():
