@@ -1,0 +1,1 @@
+"""Pages of core_default."""
