@@ -61,9 +61,11 @@ def _first_run(actor: Actor) -> dict[str, Any]:
         icon="ok",
         title=_("The instance runs"),
         text=ngettext(
-            "%(n)d process, database and console.", "%(n)d processes, database and console.", len(found)
+            "%(n)d process and the database answer.", "%(n)d processes and the database answer.", len(found)
         )
-        % {"n": len(found)},
+        % {"n": len(found)}
+        if found
+        else _("The console and the database answer."),
         view="console:monitoring",
         action=_("See them"),
     )
