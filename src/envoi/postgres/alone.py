@@ -12,6 +12,7 @@ from pathlib import Path
 from envoi.postgres import leftovers
 from envoi.postgres.cluster import majors
 from envoi.postgres.errors import InUse
+from envoi.postgres.files import instance_home
 from envoi.postgres.keep import keeper_pid
 from envoi.postgres.locks import KEEPER, USERS, keeper_lives, open_lock, try_lock, wait_lock
 from envoi.postgres.place import Place, recorded_place
@@ -42,6 +43,18 @@ def alone(home: Path, *, patience: float = 1.0) -> Generator[Place | None]:
     finally:
         os.close(keeper)
         os.close(users)
+
+
+def stop(home: Path | str, *, patience: float = 1.0) -> bool:
+    """Stop the server now and wait for it, rather than let it linger; False when some command uses it."""
+    home = instance_home(home)
+    if not (home / "run").is_dir():
+        return True
+    try:
+        with alone(home, patience=patience):
+            return True
+    except InUse:
+        return False
 
 
 def _end_keeper(home: Path, keeper: int) -> None:

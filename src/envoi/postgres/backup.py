@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 
 from envoi.postgres.cluster import default_privileges
-from envoi.postgres.databases import create_database, drop_database, exchange_database, sessions_on
+from envoi.postgres.databases import create_database, exchange_database, replacing, sessions_on
 from envoi.postgres.errors import InUse, NotADump, PlaceUnusable
 from envoi.postgres.files import sync_folder
 from envoi.postgres.find import PgBin
@@ -60,16 +60,10 @@ def restore(lease: Lease, file: Path | str, *, end_sessions: bool = False) -> No
                 f"database {lease.dbname}: in use by {', '.join(others)}. Stop the processes of the instance "
                 "first, or tell the command to end their sessions."
             )
-    mark = secrets.token_hex(4)
-    fresh, aside = f"{lease.dbname}_restored_{mark}", f"{lease.dbname}_replaced_{mark}"
-    create_database(lease, fresh)
-    try:
+    with replacing(lease) as (fresh, aside):
+        create_database(lease, fresh)
         fill(lease, pg, file, fresh, with_rights=keeps_rights(lease, contents))
         exchange_database(lease, lease.dbname, fresh, aside)
-    except BaseException:
-        drop_database(lease, fresh)
-        raise
-    drop_database(lease, aside)
 
 
 def fill(lease: Lease, pg: PgBin, file: Path, dbname: str, *, with_rights: bool) -> None:

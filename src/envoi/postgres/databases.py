@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 MAINTENANCE = "postgres"
 TRIES = 20
+LOCK = 0x656E76
 
 
 def create_database(lease: Lease, name: str, *, template: str | None = None) -> None:
@@ -55,6 +58,30 @@ def drop_database(lease: Lease, name: str) -> None:
         raise DatabaseRefused(
             f"database {name}: cannot be dropped ({_one_line(error)}). Drop it as its owner."
         ) from error
+
+
+@contextmanager
+def replacing(lease: Lease) -> Generator[tuple[str, str]]:
+    """Be the only one who replaces the lease's database; yields two free names, for the new one and the old.
+
+    What a killed predecessor left under such names is dropped first, and again at the end. Raises InUse.
+    """
+    prefix = f"{lease.dbname}_replaced_"
+    with _maintenance(lease) as session:
+        row = session.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [LOCK, prefix]).fetchone()
+        if row is None or not row[0]:
+            raise InUse(f"database {lease.dbname}: another restore is at work. Wait for its end.")
+        _drop_all(lease, session, prefix)
+        try:
+            yield f"{prefix}new", f"{prefix}old"
+        finally:
+            _drop_all(lease, session, prefix)
+
+
+def _drop_all(lease: Lease, session: psycopg.Connection[tuple[object, ...]], prefix: str) -> None:
+    rows = session.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix])
+    for row in rows.fetchall():
+        drop_database(lease, str(row[0]))
 
 
 def sessions_on(lease: Lease, name: str) -> list[str]:

@@ -26,7 +26,7 @@ from envoi.postgres.files import instance_home, make_home, write_json
 from envoi.postgres.find import PgBin, find_pg_bin
 from envoi.postgres.locks import KEEPER, USERS, open_lock, try_lock, unlock, wait_lock
 from envoi.postgres.logfile import LogFile, last_lines
-from envoi.postgres.passwords import ensure_passwords
+from envoi.postgres.passwords import ensure_passwords, password_file
 from envoi.postgres.place import Place, settle
 from envoi.postgres.postmaster import Postmaster, reap_adopted, was_blocked
 from envoi.postgres.settings import server_settings
@@ -63,6 +63,7 @@ class Keeper:
             leftovers.clear(self.place.data(major), log.say)
         self.pg = choose_programs(self.place)
         self.data = ensure_cluster(self.place, self.pg, ensure_passwords(home))
+        self.passwords_seen = self._passwords_mark()
         self.settings = server_settings(self.pg, self.place.socket, settings)
         self.postmaster: Postmaster | None = None
         self.was_ready = False
@@ -115,6 +116,8 @@ class Keeper:
             self._ended(code)
         elif not self.announced and self.postmaster.ready():
             self._announce(self.postmaster.pid)
+        elif self.announced and self._passwords_mark() not in (self.passwords_seen, None):
+            self._take_new_passwords()
         elif self.announced and time.monotonic() - self.started > STABLE_AFTER:
             self.failures = 0
 
@@ -146,6 +149,27 @@ class Keeper:
         self.failures += 1
         self.next_start = now + pause
         self.log.say(f"the server ended with code {code}; starting it again in {pause:.1f} s")
+
+    def _take_new_passwords(self) -> None:
+        """Secrets were put back from a backup, say: a restart sets the cluster's passwords to them."""
+        seen = self._passwords_mark()
+        try:
+            passwords = ensure_passwords(self.home)
+        except PostgresRefused:
+            return  # half written; the next look will find it whole
+        self.passwords_seen = seen
+        self.log.say("the file of passwords changed; starting the server again with them")
+        self._stop()
+        self.postmaster = None
+        self.announced = False
+        ensure_cluster(self.place, self.pg, passwords)
+
+    def _passwords_mark(self) -> tuple[int, int] | None:
+        try:
+            found = password_file(self.home).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def _unused(self) -> bool:
         """Whether nobody held the users' lock for `linger` seconds; then we hold it, against newcomers."""

@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from envoi.postgres.errors import ForeignInstance
+from envoi.postgres.errors import ForeignInstance, PlaceUnusable
 from envoi.postgres.files import hand_over
 
 USERS = "postgres.lock"
@@ -39,12 +39,17 @@ def open_lock(home: Path, name: str) -> int:
 
 
 def try_lock(handle: int, *, exclusive: bool) -> bool:
-    """Take the lock without waiting; False when somebody holds it against us."""
+    """Take the lock without waiting; False when somebody holds it against us. Raises PlaceUnusable."""
     kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise PlaceUnusable(
+            f"{os.readlink(f'/proc/self/fd/{handle}')}: the file system knows no locks ({error.strerror}). "
+            "Put the instance's folder on a local disk."
+        ) from error
     return True
 
 

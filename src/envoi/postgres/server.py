@@ -26,7 +26,7 @@ from envoi.postgres.locks import USERS, keeper_lives, open_lock, wait_lock
 from envoi.postgres.passwords import USER, read_passwords
 from envoi.postgres.place import Place, recorded_place
 
-__all__ = ["Lease", "PostgresRefused", "acquire", "external"]
+__all__ = ["Lease", "PostgresRefused", "acquire", "external", "revive"]
 
 STEP = 0.03
 STILL_STARTING = re.compile("starting up|not yet accepting|in recovery|recovery state")
@@ -58,14 +58,24 @@ def acquire(
     try:
         if not wait_lock(lock, exclusive=False, seconds=timeout):
             raise NotAnswering(
-                f"{home}: process {keeper_pid(home)} has been stopping the server for {timeout:.0f} s. "
-                f"See {home}/log/postgres.log."
+                f"{home}: another process (the keeper {keeper_pid(home)}, which stops the server, or an "
+                f"upgrade) has had the database for itself for {timeout:.0f} s. See {home}/log/postgres.log."
             )
         os.utime(lock)  # Tells the keeper of a command that comes and goes between two of its looks.
         return _when_it_answers(home, lock, start, timeout, linger, settings or {})
     except BaseException:
         os.close(lock)
         raise
+
+
+def revive(lease: Lease, *, timeout: float = 60.0) -> None:
+    """Start the server of a lease again if its keeper is gone (killed); cheap when nothing is wrong.
+
+    For processes that live long: a killed server comes back by its keeper, a killed keeper by the next
+    `acquire` or by this. Nothing is done for an external server. Raises as `acquire` does.
+    """
+    if lease.home is not None and not keeper_lives(lease.home):
+        acquire(lease.home, timeout=timeout).close()
 
 
 def external(url: str) -> Lease:

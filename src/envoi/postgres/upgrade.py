@@ -67,7 +67,8 @@ def upgrade(home: Path | str, tell: Callable[[str], None] = lambda text: None) -
         old_data = ensure_cluster(place, older, passwords)
         fresh = place.root / f"{newer.major}.upgrade"
         leftovers.clear(fresh, tell)
-        shutil.rmtree(fresh, ignore_errors=True)
+        for half in (fresh, *(home / "postgres").glob("upgrade-*")):
+            shutil.rmtree(half, ignore_errors=True)
         tell(f"making a database of PostgreSQL {newer.version}")
         make_cluster(place, newer, passwords, fresh)
         _move(place, (older, old_data), (newer, fresh), passwords, tell)

@@ -10,6 +10,7 @@ import pytest
 
 from envoi.postgres import backup
 from envoi.postgres.backup import dump, restore
+from envoi.postgres.databases import replacing
 from envoi.postgres.errors import InUse, NotADump, PlaceUnusable, ToolFailed
 from envoi.postgres.find import find_pg_bin
 from envoi.postgres.server import Lease, external
@@ -76,6 +77,16 @@ def test_a_failed_restore_leaves_the_old_database(
     with pytest.raises(KeyboardInterrupt):
         restore(lease, file)
     assert query(lease.dsn(), "SELECT a FROM later") == [(1,)]
+    assert names(lease) == {"envoi", "postgres"}
+
+
+def test_what_a_killed_restore_left_is_cleared_by_the_next(lease: Lease, tmp_path: Path) -> None:
+    file = tmp_path / "backup.dump"
+    dump(lease, file)
+    with replacing(lease), pytest.raises(InUse, match="another restore"):
+        restore(lease, file)
+    lease.create_database("envoi_replaced_new")
+    restore(lease, file)
     assert names(lease) == {"envoi", "postgres"}
 
 

@@ -217,6 +217,18 @@ def test_lost_passwords_are_made_anew(home: Path) -> None:
             assert query(lease.dsn(role), "SELECT a FROM kept") == [(5,)]
 
 
+def test_passwords_put_back_are_taken_by_a_running_server(home: Path) -> None:
+    with acquire(home) as lease:
+        old = password_file(home).read_text()
+        others = {role: f"{role}-from-elsewhere" for role in json.loads(old)}
+        password_file(home).write_text(json.dumps(others))
+        with acquire(home) as again:
+            assert again.params()["password"] == "envoi-from-elsewhere"
+            assert query(again.dsn("envoi_read"), "SELECT 1") == [(1,)]
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(lease.dsn())
+
+
 def test_fingerprints_tell_passwords_apart() -> None:
     roles = ("envoi_owner", "envoi", "envoi_read")
     assert fingerprint(dict.fromkeys(roles, "a")) != fingerprint(dict.fromkeys(roles, "b"))

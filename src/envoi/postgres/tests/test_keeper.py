@@ -15,13 +15,14 @@ import psycopg
 import pytest
 
 from envoi.postgres import logfile
+from envoi.postgres.alone import stop
 from envoi.postgres.errors import NotRunning, ServerFailed, WrongMajor
 from envoi.postgres.find import TOOLS, find_pg_bin
 from envoi.postgres.leftovers import named_pid, processes_in
 from envoi.postgres.locks import keeper_lives
 from envoi.postgres.logfile import LogFile
 from envoi.postgres.remove import remove
-from envoi.postgres.server import acquire
+from envoi.postgres.server import acquire, revive
 from envoi.postgres.tests.support import (
     IS_ROOT,
     NOBODY,
@@ -169,6 +170,17 @@ def test_a_terminated_keeper_stops_the_server(home: Path) -> None:
             assert query(again.dsn(), "SELECT 1") == [(1,)]
 
 
+def test_stop_waits_for_the_end_and_spares_a_server_in_use(home: Path) -> None:
+    assert stop(home)
+    with acquire(home, linger=60):
+        assert not stop(home, patience=0.1)
+        keeper, postmaster = pids(home)
+        assert alive(postmaster)
+    assert stop(home)
+    assert not alive(postmaster)
+    wait_for(lambda: not alive(keeper))
+
+
 def test_a_removed_folder_stops_the_server(home: Path) -> None:
     with acquire(home):
         keeper, postmaster = pids(home)
@@ -215,6 +227,19 @@ def test_the_server_shuts_itself_down_without_its_keeper(home: Path) -> None:
         wait_for(lambda: not alive(postmaster))
         assert "received fast shutdown request" in log_of(home)
         assert not (data(home) / "postmaster.pid").exists()
+
+
+def test_a_long_life_survives_a_killed_keeper(home: Path) -> None:
+    with acquire(home) as lease:
+        revive(lease)
+        before = pids(home)
+        kill(before[0])
+        wait_for(lambda: not alive(before[1]))
+        revive(lease)
+        assert pids(home) != before
+        assert query(lease.dsn(), "SELECT 1") == [(1,)]
+        time.sleep(0.8)
+        assert query(lease.dsn(), "SELECT 1") == [(1,)]
 
 
 def test_a_killed_postmaster_is_replaced_under_the_same_lease(

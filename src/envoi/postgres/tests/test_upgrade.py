@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from envoi.postgres.describe import describe
 from envoi.postgres.errors import InUse, NotRunning, ToolFailed, WrongMajor
 from envoi.postgres.find import find_pg_bin
 from envoi.postgres.server import acquire
-from envoi.postgres.tests.support import query, running
+from envoi.postgres.tests.support import query, running, script
 from envoi.postgres.upgrade import upgrade
 
 
@@ -51,6 +52,23 @@ def test_a_failure_leaves_the_old_data_in_use(of_17: Path, monkeypatch: pytest.M
     with acquire(of_17, linger=0) as lease:
         assert lease.major == 17
         assert query(lease.dsn(), "SELECT count(*) FROM kept") == [(1000,)]
+
+
+def test_a_killed_upgrade_leaves_the_old_data_in_use(of_17: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom envoi.postgres.upgrade import upgrade\n"
+        "def tell(text):\n"
+        "    if text == 'writing database other': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "upgrade(sys.argv[1], tell)\n"
+    )
+    killed = script(code, of_17)
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    with acquire(of_17, linger=0) as lease:
+        assert lease.major == 17
+        assert query(lease.dsn("envoi_read"), "SELECT count(*) FROM kept") == [(1000,)]
+    assert upgrade(of_17).kept is not None
+    assert not list((of_17 / "postgres").glob("*upgrade*"))
 
 
 def test_waits_for_nobody_but_stops_a_server_that_only_lingers(of_17: Path) -> None:
