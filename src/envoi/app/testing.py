@@ -92,6 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[MARK] = str(folder)
         # Where an instance goes whose folder the server's user cannot reach, such as a tmp_path.
         os.environ["ENVOI_PG_STATE_DIR"] = str(folder / "state")
+        # Until a test process has its instance, a command that names none must not find the developer's.
+        os.environ["ENVOI_HOME"] = str(folder / "homes" / "none")
         if config.option.basetemp is None:
             config.option.basetemp = str(folder / "tmp")
     config.stash[RUN] = _Run(config)
@@ -300,8 +302,9 @@ def _running_in(folder: Path) -> dict[int, str]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup() -> None:
-    """The database of this process was there before Django was: pytest-django must not make another."""
+def django_db_setup(request: pytest.FixtureRequest) -> None:
+    """The database of this process is a clone: pytest-django must not make another."""
+    request.config.stash[RUN].setup_django()
 
 
 @pytest.fixture
@@ -314,6 +317,7 @@ def committed_db(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     from django.db import connections
 
     run = request.config.stash[RUN]
+    run.setup_django()
     if "db" in request.fixturenames:
         raise pytest.UsageError("committed_db and db do not go together: one commits, the other rolls back.")
     database = Database(f"t_{secrets.token_hex(6)}", "", run.home)
@@ -355,6 +359,7 @@ def run_envoi(request: pytest.FixtureRequest) -> Callable[..., Finished]:
     variables, `input` is a text for standard input, `timeout` is in seconds; when `code` is given, any
     other exit code fails the test. The whole process group is killed when time is up.
     """
+    ours = request.config.stash[RUN]
     if "committed_db" in request.fixturenames:
         request.getfixturevalue("committed_db")
 
@@ -366,6 +371,8 @@ def run_envoi(request: pytest.FixtureRequest) -> Callable[..., Finished]:
         timeout: float = 60,
         code: int | None = None,
     ) -> Finished:
+        if home is None:
+            ours.setup_django()
         environment = {"ENVOI_HOME": str(home), "DATABASE_URL": ""} if home else {}
         done = _envoi(*arguments, env=environment | (env or {}), input=input, timeout=timeout)
         if code is not None and done.code != code:
