@@ -1,7 +1,7 @@
-"""Logs of a process: structlog and stdlib logging through one chain, to standard error and HOME/log.
+"""Logs of a process: stdlib logging and structlog through one chain, to standard error and HOME/log.
 
-Rooms write `structlog.get_logger(__name__).info("what happened", workflow=…)` or use stdlib logging; both
-come out alike. Fields that hold for a stretch of work (workflow, activity, task) are bound with
+Rooms write `logging.getLogger(__name__).info("what happened", extra={"rows": 12})`; structlog's loggers come
+out alike. Fields that hold for a stretch of work (workflow, activity, task) are bound with
 `structlog.contextvars`. Secrets and e-mail addresses never reach a log: `mask` is the last step before a
 line is written.
 """
@@ -13,14 +13,14 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
-
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from typing import TYPE_CHECKING, Any, cast
 
 from envoi.kernel.config import LogConfig
 from envoi.kernel.errors import Invalid
 from envoi.postgres.files import hand_over, make_folder
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 PROCESS_VARIABLE = "ENVOI_PROCESS"
 """Set by `envoi up` in its children: the process's name, which is also the name of its file in HOME/log."""
@@ -55,7 +55,9 @@ def configure(process: str, log: LogConfig, home: Path | None = None) -> None:
     if log.format not in ("console", "json"):
         raise Invalid(f"log.format is {log.format!r}; use console or json.")
 
-    def named(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    import structlog
+
+    def named(logger: "WrappedLogger", method: str, event: "EventDict") -> "EventDict":
         event.setdefault("process", process)
         return event
 
@@ -85,12 +87,20 @@ def configure(process: str, log: LogConfig, home: Path | None = None) -> None:
     if home is not None:
         folder = home / "log"
         make_folder(home, folder)
-        file = logging.handlers.RotatingFileHandler(
+        file = SharedRotatingFile(
             folder / f"{process}.log", maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8"
         )
         hand_over(home, folder / f"{process}.log")
         file.setFormatter(_formatter(shared, log.format, colors=False))
         handlers.append(file)
+    _replace_handlers(handlers, level)
+    # Chatty libraries: their information is our debugging.
+    for name in ("procrastinate", "asyncio", "urllib3", "axes"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING) if level > logging.DEBUG else level)
+    logging.captureWarnings(True)
+
+
+def _replace_handlers(handlers: list[logging.Handler], level: int) -> None:
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -98,10 +108,36 @@ def configure(process: str, log: LogConfig, home: Path | None = None) -> None:
     for handler in handlers:
         root.addHandler(handler)
     root.setLevel(level)
-    # Chatty libraries: their information is our debugging.
-    for name in ("procrastinate", "asyncio", "urllib3", "axes"):
-        logging.getLogger(name).setLevel(max(level, logging.WARNING) if level > logging.DEBUG else level)
-    logging.captureWarnings(True)
+
+
+class QuietFormatter(logging.Formatter):
+    """One masked line for a person at a terminal: `warning: what happened`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, with its trace if there is one."""
+        return _masked_text(f"{record.levelname.lower()}: {super().format(record)}")
+
+
+class SharedRotatingFile(logging.handlers.RotatingFileHandler):
+    """A rotating file that several processes may write: who finds that another has rotated it just follows.
+
+    A reload has two of one name at a time, and `web` is two processes always.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, into the file that has the name now."""
+        if self.stream is not None and not self._is_named(self.stream.fileno()):
+            self.stream.close()
+            self.stream = self._open()
+        super().emit(record)
+
+    def _is_named(self, handle: int) -> bool:
+        try:
+            named = os.stat(self.baseFilename)
+        except FileNotFoundError:
+            return False
+        mine = os.fstat(handle)
+        return (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino)
 
 
 def configure_from_environment(log: LogConfig, home: Path, *, process: str = "") -> None:
@@ -115,12 +151,17 @@ def configure_from_environment(log: LogConfig, home: Path, *, process: str = "")
         configure(supervised, log, home)
     elif process:
         configure(process, log)
+    elif log.level.lower() == "debug":
+        configure("envoi", log)
     else:
-        quiet = log if log.level.lower() == "debug" else LogConfig(level="warning", format=log.format)
-        configure("envoi", quiet)
+        # Without structlog, whose import is a fifth of what a short command costs.
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(QuietFormatter())
+        _replace_handlers([handler], logging.WARNING)
+        logging.captureWarnings(True)
 
 
-def mask(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+def mask(logger: "WrappedLogger", method: str, event: "EventDict") -> "EventDict":
     """Replace secrets and e-mail addresses by marks, at any depth, in the message and in traces too."""
     return {key: _masked(key, value) for key, value in event.items()}
 
@@ -147,13 +188,15 @@ def _masked_text(text: str) -> str:
     return _EMAIL.sub("<e-mail>", text)
 
 
-def _formatter(shared: list[Processor], form: str, *, colors: bool) -> logging.Formatter:
+def _formatter(shared: "list[Processor]", form: str, *, colors: bool) -> logging.Formatter:
+    import structlog
+
     renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
         if form == "json"
         else structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0)
     )
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )

@@ -8,6 +8,7 @@ whole, for `status` and for people.
 
 import contextlib
 import json
+import logging
 import math
 import os
 import selectors
@@ -22,15 +23,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from envoi.app import ties
 from envoi.app.logs import PROCESS_VARIABLE
 from envoi.kernel import clock
 from envoi.kernel.errors import Conflict
 from envoi.postgres.locks import open_lock, try_lock, wait_lock
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
@@ -231,7 +230,9 @@ class Supervisor:
             elif child.state is State.STOPPING:
                 self._kill(child)
             elif child.state is State.RUNNING:
-                log.info("process is recycled", name=child.name, age_s=round(now - child.started))
+                log.info(
+                    "process is recycled", extra={"child": child.name, "age_s": round(now - child.started)}
+                )
                 self._replace(child)
         if self._watch and self._watch_due <= now:
             self._watch_due = now + self._watch_seconds
@@ -246,7 +247,7 @@ class Supervisor:
             if child.state is not State.RUNNING or child.popen is None:
                 continue
             if child.program.reload_signal is not None:
-                log.info("process is reloaded", name=child.name)
+                log.info("process is reloaded", extra={"child": child.name})
                 child.popen.send_signal(child.program.reload_signal)
             else:
                 self._replace(child)
@@ -291,7 +292,7 @@ class Supervisor:
         child.due = child.started + recycle if recycle else 0.0
         child.again = False
         self._enter(child, State.RUNNING)
-        log.info("process started", name=child.name, pid=child.popen.pid)
+        log.info("process started", extra={"child": child.name, "pid": child.popen.pid})
 
     def _replace(self, child: Child) -> None:
         program = child.program
@@ -320,7 +321,10 @@ class Supervisor:
     def _kill(self, child: Child) -> None:
         child.due = 0.0
         if child.popen is not None:
-            log.warning("process did not stop in time and is killed", name=child.name, pid=child.popen.pid)
+            log.warning(
+                "process did not stop in time and is killed",
+                extra={"child": child.name, "pid": child.popen.pid},
+            )
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.popen.pid, signal.SIGKILL)
 
@@ -339,11 +343,11 @@ class Supervisor:
             if child.retiring:
                 self.children.remove(child)
                 self._publish()
-                log.info("process stopped", name=child.name)
+                log.info("process stopped", extra={"child": child.name})
             elif child.state is State.STOPPING and not child.again:
                 child.due = 0.0
                 self._enter(child, State.STOPPED)
-                log.info("process stopped", name=child.name)
+                log.info("process stopped", extra={"child": child.name})
             elif child.state is State.STOPPING or (code == 0 and self._was_healthy(child)):
                 # Stopped in order to be started afresh, or a process that recycled itself.
                 child.state = State.WAITING
@@ -360,7 +364,7 @@ class Supervisor:
         child.reason = reason
         child.restarts += 1
         child.due = clock.monotonic() + child.pause
-        log.error("process ended", name=child.name, reason=reason, again_in_s=child.pause)
+        log.error("process ended", extra={"child": child.name, "reason": reason, "again_in_s": child.pause})
         child.pause = min(child.pause * 2, self._longest_pause)
         self._enter(child, State.WAITING)
 
@@ -468,7 +472,9 @@ def write_state(home: Path, state: Mapping[str, Any]) -> None:
         fresh.write_text(json.dumps(state, indent=1), encoding="utf-8")
         fresh.replace(path)
     except OSError as error:
-        log.warning("the state of the processes could not be written", file=str(path), error=str(error))
+        log.warning(
+            "the state of the processes could not be written", extra={"file": str(path), "error": str(error)}
+        )
 
 
 def read_state(home: Path) -> dict[str, Any] | None:

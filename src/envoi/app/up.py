@@ -1,11 +1,10 @@
 """Bring an instance up: hold its database, prepare it, supervise its processes."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import structlog
 
 from envoi.app import boot, logs, serve, supervisor
 from envoi.app.programs import programs
@@ -21,7 +20,7 @@ PACKAGES_EVERY = 5
 """Of this many looks, one asks for the packages."""
 REVIVE = "import sys; from envoi.postgres import server; server.acquire(sys.argv[1]).close()"
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 def up(

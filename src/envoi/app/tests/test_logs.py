@@ -52,10 +52,11 @@ def test_both_ways_of_logging_carry_process_and_context(err):
     with structlog.contextvars.bound_contextvars(workflow="cleanup", activity="purge", task=7):
         structlog.get_logger("envoi.engine").info("rows deleted", rows=12)
         ours = line(err)
-        logging.getLogger("some.library").warning("slow: %d ms", 250)
+        logging.getLogger("some.library").warning("slow: %d ms", 250, extra={"rows": 12, "password": "x1"})
         theirs = line(err)
     assert ours["event"] == "rows deleted"
-    assert ours["rows"] == 12
+    assert (ours["rows"], theirs["rows"]) == (12, 12)
+    assert theirs["password"] == logs.MASKED
     assert theirs["event"] == "slow: 250 ms"
     assert theirs["logger"] == "some.library"
     for found in (ours, theirs):
@@ -148,12 +149,31 @@ def test_a_child_of_up_writes_its_own_file_that_rotates(err, tmp_path, monkeypat
     assert (last["number"], last["process"]) == (99, "worker-2")
 
 
+def test_two_processes_of_one_name_share_a_file_without_losing_lines_to_each_other(tmp_path):
+    path = tmp_path / "web.log"
+    ours, theirs = (logs.SharedRotatingFile(path, maxBytes=1000, backupCount=1) for _ in range(2))
+
+    def write(handler: logging.Handler, number: int) -> None:
+        handler.handle(logging.makeLogRecord({"msg": f"line {number:04d} {'x' * 30}"}))
+
+    for number in range(60):
+        write(ours if number % 2 else theirs, number)
+    for handler in (ours, theirs):
+        handler.close()
+    old, new = ((tmp_path / name).read_text().split("\n")[:-1] for name in ("web.log.1", "web.log"))
+    numbers = [int(line.split()[1]) for line in old + new]
+    # The last lines without a gap, and no more than two files.
+    assert numbers == list(range(numbers[0], 60))
+    assert len(old) == 24
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["web.log", "web.log.1"]
+
+
 def test_a_command_that_ends_is_silent_below_warnings_and_writes_no_file(err, tmp_path):
     logs.configure_from_environment(LogConfig(level="info"), tmp_path)
-    structlog.get_logger().info("nothing to see")
+    logging.getLogger("library").info("nothing to see")
     assert err.getvalue() == ""
-    structlog.get_logger().warning("look here")
-    assert "look here" in err.getvalue()
+    logging.getLogger("library").warning("look here, %s", "jane@example.org")
+    assert err.getvalue() == "warning: look here, <e-mail>\n"
     assert list(tmp_path.iterdir()) == []
 
 

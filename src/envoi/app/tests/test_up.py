@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from envoi.app import supervisor, ties
+from envoi.app.testing import RUN
 from envoi.postgres.describe import describe
 
 pytestmark = pytest.mark.timeout(240)
@@ -104,35 +105,58 @@ class Up:
         return self.process.wait(60)
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """A stranger's environment: a home folder and a temporary folder that are empty."""
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a stranger's home folder and temporary folder are: both must stay empty."""
+    folder = tmp_path_factory.mktemp("outside")
     for name in ("private", "tmp"):
-        (tmp_path / name).mkdir()
+        (folder / name).mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(outside: Path) -> dict[str, str]:
+    """A stranger's environment."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("ENVOI_") or "_TEST_" in name
     }
     kept.pop("DATABASE_URL", None)
     kept.pop("DJANGO_SETTINGS_MODULE", None)
-    return kept | {"HOME": str(tmp_path / "private"), "TMPDIR": str(tmp_path / "tmp")}
+    return kept | {"HOME": str(outside / "private"), "TMPDIR": str(outside / "tmp")}
+
+
+@pytest.fixture(scope="module")
+def instance(request: pytest.FixtureRequest, environment: dict[str, str]) -> Iterator[Up]:
+    """One instance for all tests of this file, as `envoi init` makes it."""
+    # Not in pytest's own folder: the database's user must be able to pass.
+    home = request.config.stash[RUN].folder / "homes" / "up"
+    command = [sys.executable, "-m", "envoi.cli", "--home", str(home), "init", "--name", "acme"]
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+    running = Up(home, environment, free_port())
+    yield running
+    if running.process is not None and running.process.poll() is None:
+        running.stop()
 
 
 @pytest.fixture
-def up(home: Path, environment: dict[str, str], run_envoi: Callable[..., object]) -> Iterator[Up]:
-    """A fresh instance that is up and ready."""
-    run_envoi("init", "--name", "acme", home=home, env=environment, code=0)
-    running = Up(home, environment, free_port())
-    running.start()
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        if running.process is not None and running.process.poll() is None:
-            running.stop()
+def up(instance: Up) -> Up:
+    """The instance, up and ready."""
+    if instance.process is None or instance.process.poll() is not None:
+        instance.start()
+    instance.wait_ready()
+    return instance
+
+
+@pytest.fixture
+def down(instance: Up) -> Up:
+    """The instance, not up."""
+    if instance.process is not None and instance.process.poll() is None:
+        instance.stop()
+    return instance
 
 
 def test_an_instance_goes_up_tells_how_it_stands_and_goes_down_without_a_trace(
-    up, run_envoi, environment, tmp_path
+    up, run_envoi, environment, outside
 ):
     status = run_envoi("status", "--json", home=up.home, env=environment, code=0).json
     assert set(status) >= {"instance", "version", "packages", "processes", "database", "workflows", "queues"}
@@ -162,8 +186,8 @@ def test_an_instance_goes_up_tells_how_it_stands_and_goes_down_without_a_trace(
     after = run_envoi("status", "--json", home=up.home, env=environment, code=0).json
     assert [each["name"] for each in after["processes"]] == ["postgres"]
     # Nothing outside of the instance's folder.
-    assert list((tmp_path / "private").iterdir()) == []
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list((outside / "private").iterdir()) == []
+    assert list((outside / "tmp").iterdir()) == []
 
 
 def test_a_second_up_is_refused_with_the_number_of_the_first(up, run_envoi, environment):
@@ -173,19 +197,16 @@ def test_a_second_up_is_refused_with_the_number_of_the_first(up, run_envoi, envi
     assert up.ready()
 
 
-def test_a_port_that_is_taken_is_refused_with_its_holder_and_the_remedy(home, run_envoi, environment):
-    run_envoi("init", home=home, env=environment, code=0)
+def test_a_port_that_is_taken_is_refused_with_its_holder_and_the_remedy(down, run_envoi, environment):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        refused = run_envoi("up", "--port", str(port), home=home, env=environment, code=3)
-        assert f"Port {port} on 127.0.0.1 is in use by process {os.getpid()} (" in refused.err
-        assert "--port" in refused.err
-        assert supervisor.up_pid(home) is None
-        again = run_envoi("web", "--port", str(port), home=home, env=environment, code=3)
-        assert f"process {os.getpid()}" in again.err
-        check = run_envoi(
-            "check", "--json", home=home, env=environment | {"ENVOI_WEB_PORT": str(port)}, code=1
-        ).json
+        for command in ("up", "web"):
+            refused = run_envoi(command, "--port", str(port), home=down.home, env=environment, code=3)
+            assert f"Port {port} on 127.0.0.1 is in use by process {os.getpid()} (" in refused.err
+            assert "--port" in refused.err
+        assert supervisor.up_pid(down.home) is None
+        there = environment | {"ENVOI_WEB_PORT": str(port)}
+        check = run_envoi("check", "--json", home=down.home, env=there, code=1).json
         assert [each["place"] for each in check["findings"] if each["thing"] == "port"] == [
             f"127.0.0.1:{port}"
         ]
