@@ -23,7 +23,7 @@
     event.preventDefault();
     if (event.ctrlKey) {
       const link = document.getElementById(step[0] + step[1] < 0 ? "day-before" : "day-after");
-      if (link) location.assign(`${link.href}#map`);
+      if (link) location.assign(`${link.href}#keys`);
       return;
     }
     let row = grid.findIndex((each) => each.includes(current));
@@ -39,5 +39,6 @@
     } while (event.shiftKey && !filled(grid[row][column]));
     grid[row][column].focus();
   });
-  if (location.hash === "#map") current.focus();
+  // No element has that name: going to one would take the focus away again.
+  if (location.hash === "#keys") current.focus();
 })();
