@@ -1,6 +1,6 @@
 """Reads every translatable message of the project, and brings the French catalogues up to date.
 
-Each package has a catalogue of its own in its `locale`; the console holds the messages of all other rooms. Run
+Each package has a catalogue of its own in its `locale`; the console holds those of all other rooms. Run
 by path, this file adds new messages without a text, drops those that no longer occur, writes the compiled
 catalogues and tells what has no text yet. A test compares what it reads with what there is.
 """
@@ -9,6 +9,7 @@ import io
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,6 +90,8 @@ def has_text(message: Any) -> bool:
 def compiled(catalog: Catalog) -> bytes:
     """Return the compiled form of a catalogue."""
     out = io.BytesIO()
+    # A date of its own would make each compilation another file.
+    catalog.creation_date = catalog.revision_date = datetime(2026, 1, 1, tzinfo=UTC)
     write_mo(out, catalog)
     return out.getvalue()
 

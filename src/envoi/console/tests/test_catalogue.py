@@ -1,0 +1,76 @@
+"""French is whole: every message has a text, its places are kept, the compiled form is the written one."""
+
+import gettext
+import importlib.util
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+_spec = importlib.util.spec_from_file_location("catalogue", Path(__file__).with_name("catalogue.py"))
+assert _spec
+assert _spec.loader
+catalogue = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(catalogue)
+
+PLACE = re.compile(r"%\(\w+\)\d*[a-z]|\{\w+\}")
+ROOMS = catalogue.rooms()
+
+
+def both(message):
+    """Pairs of (original, translation) of a message and its plural."""
+    if isinstance(message.id, (tuple, list)):
+        return [(message.id[min(at, 1)], text) for at, text in enumerate(message.string)]
+    return [(message.id, message.string)]
+
+
+def texts(compiled: bytes) -> dict[object, str]:
+    """Return what a compiled catalogue holds, but for its header."""
+    found = dict(gettext.GNUTranslations(io.BytesIO(compiled))._catalog)
+    del found[""]
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_every_message_has_a_french_text(room):
+    stored = catalogue.catalogue(room, "fr")
+    without = {
+        f"{message.id!r} ({message.place})"
+        for message in catalogue.messages(room)
+        if (known := stored.get(message.id, message.context)) is None or not catalogue.has_text(known)
+    }
+    assert without == set(), "run src/envoi/console/tests/catalogue.py, then write the texts in the .po file"
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_a_translation_keeps_the_places_of_its_message(room):
+    for message in catalogue.catalogue(room, "fr"):
+        for original, text in both(message) if message.id else ():
+            assert sorted(PLACE.findall(text)) == sorted(PLACE.findall(original)), text
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_french_sets_no_break_spaces_where_they_are_due(room):
+    for message in catalogue.catalogue(room, "fr"):
+        for _original, text in both(message) if message.id else ():
+            assert not re.search(
+                r"[^\s\u202f\u00a0][;!?»]|« |«\w| [;!?»]| :(?![\d%])", text.replace("\n", "")
+            ), text
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_the_compiled_catalogue_is_the_written_one(room):
+    folder = catalogue.folder_of(room, "fr")
+    written = catalogue.compiled(catalogue.catalogue(room, "fr"))
+    assert texts((folder / "django.mo").read_bytes()) == texts(written)
+
+
+def test_the_reader_sees_templates_and_code():
+    found = {message.id for message in catalogue.messages(ROOMS[0])}
+    assert "Skip to content" in found
+    assert ("%(n)s result", "%(n)s results") in found
+    assert (
+        "%(n)d try left before a pause of %(minutes)d minutes.",
+        "%(n)d tries left before a pause of %(minutes)d minutes.",
+    ) in found
