@@ -182,6 +182,30 @@ def test_what_is_missing_is_named_with_its_remedy(clone, tmp_path, python, remed
     assert done.stderr.rstrip().endswith(remedy)
 
 
+UV = """#!/bin/sh
+printf '%s|' "$@" >>"{log}"; echo >>"{log}"
+for last do :; done
+[ "$1" = venv ] || exit 0
+mkdir -p "$last/bin"; printf '#!/bin/sh\\nexit 0\\n' >"$last/bin/python"; chmod +x "$last/bin/python"
+"""
+
+
+def test_uv_is_used_where_there_is_one(clone, tmp_path):
+    path = few_tools(tmp_path, "#!/bin/sh\necho /usr/bin/python-of-ours\n")
+    uv = Path(path, "uv")
+    uv.write_text(UV.format(log=tmp_path / "asked"))
+    uv.chmod(0o755)
+    Path(path, "chmod").symlink_to(shutil.which("chmod"))
+    done = launch(clone / "envoi", "--version", cwd=tmp_path, PATH=path)
+    assert done.returncode == 0, done.stderr
+    venv = clone / ".venv"
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        f"venv|-q|--allow-existing|--python|/usr/bin/python-of-ours|{venv}|",
+        f"pip|install|-q|--python|{venv}/bin/python|--no-deps|--require-hashes|-r|{clone}/requirements.lock|",
+        f"pip|install|-q|--python|{venv}/bin/python|--no-deps|--no-build-isolation|-e|{clone}|",
+    ]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can work as another user")
 def test_another_user_is_told_who_has_to_set_it_up(clone):
     # pytest's folders are closed to others
