@@ -104,12 +104,13 @@ def demo(
     `prepare` installs packages. Raises Conflict where another instance is or the demonstration is up
     already, and Broken when it does not come up.
     """
-    if os.environ.get("DATABASE_URL"):
+    config = configuration.load(home)
+    if config.database.url:
         raise Conflict(
-            "The demonstration has a database of its own and replaces it each time. Unset DATABASE_URL first."
+            "The demonstration has a database of its own and replaces it each time. "
+            f"Unset DATABASE_URL, or empty [database] url in {config.file}."
         )
     _take_folder(home)
-    config = configuration.load(home)
     port = port or config.web.port
     (home / "run").mkdir(exist_ok=True)
     with supervisor.only_one(home):

@@ -37,7 +37,7 @@ def test_a_process_without_database_starts_none(fresh, tmp_path):
     assert boot.boot(database=False) is instance
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["up", "--help"], ["web", "--help"]])
+@pytest.mark.parametrize("arguments", [["--version"], ["up", "--help"], ["status", "--help"]])
 def test_help_and_version_import_neither_django_nor_a_database_driver(arguments):
     code = (
         "import sys, json\n"
