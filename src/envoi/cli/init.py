@@ -15,12 +15,12 @@ from envoi.kernel.errors import Conflict, Invalid, Refused
 
 ALWAYS = "core_default"
 FINGERPRINT = "EnvoiKeyFingerprint"
+KEY_QUERY = "SELECT string_value FROM xtk_option WHERE name = %s"
 # Without letters and digits that are taken for one another.
 PASSWORD_LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # noqa: S105
 # What the product itself puts into a folder; anything else in it belongs to somebody else.
 OURS = {
     config.FILE_NAME,
-    f"{config.FILE_NAME}.new",
     "run",
     "log",
     "secrets",
@@ -104,10 +104,16 @@ def init(
     password = _read_password(admin_password_file)
     wanted = [part.strip() for part in asked.split(",") if part.strip()]
     packages.resolve(wanted)  # a misspelt name is refused before anything is made
-    fresh = make_folder(home, name)
-    names = _wanted(home, wanted)
-
     from envoi.app import boot
+
+    settings = config.load(home)
+    if settings.database.url:
+        # A database of the user's own may belong to another host: that is told before anything is made here.
+        with closing(boot.acquire(settings)) as lease:
+            _look(lease, home)
+    fresh = make_folder(home, name)
+    with closing(boot.acquire(config.load(home))) as lease:
+        names = packages.resolve((ALWAYS, *wanted, *_look(lease, home)))
 
     instance = boot.setup(home, packages=names)
     done = prepare(instance, names)
@@ -122,11 +128,13 @@ def prepare(instance: Any, names: tuple[str, ...] = ()) -> Any:
     """Bring the instance of this process up to date: tables, seed rows, workflows; returns `Installation`.
 
     Cheap when nothing is to do. One process at a time; others wait. Django must be set up.
+    Raises Refused when the instance's key is not that of its database.
     """
     from envoi.kernel import rights
 
+    _look(instance.lease, instance.home)
     done = packages.install(names, actor=rights.INSTALLER)
-    _check_key(instance.home)
+    _tie_key(instance.home)
     return done
 
 
@@ -147,7 +155,7 @@ def make_folder(home: Path, name: str | None = None, url: str = "") -> bool:
     if home.exists() and not home.is_dir():
         raise Conflict(f"{home} is a file. Give a folder by --home.")
     foreign = (
-        sorted(entry.name for entry in home.iterdir() if entry.name not in OURS) if home.exists() else []
+        sorted(entry.name for entry in home.iterdir() if not _is_ours(entry.name)) if home.exists() else []
     )
     if foreign:
         raise Conflict(
@@ -160,7 +168,7 @@ def make_folder(home: Path, name: str | None = None, url: str = "") -> bool:
     # Root's database runs as another user, who has to pass through; nobody but its owner can list the folder.
     mode = 0o711 if os.geteuid() == 0 else 0o700
     if not home.exists():
-        home.mkdir(mode=mode, parents=True)
+        home.mkdir(mode=mode, parents=True, exist_ok=True)
         home.chmod(mode)
     _write(file, FILE.format(name=name, url=f"url = {json.dumps(url)}" if url else URL_EXAMPLE))
     return True
@@ -176,10 +184,9 @@ def _join(home: Path, url: str, key_file: Path | None) -> dict[str, Any]:
     if key_file is None:
         raise Invalid("--join needs --key-file: copy secrets/instance.key from another host of the instance.")
     key = secrets.read_key(key_file)
-    query = "SELECT string_value FROM xtk_option WHERE name = %s"
     try:
         with closing(server.external(url)) as lease, psycopg.connect(lease.dsn()) as connection:
-            row = connection.execute(query, (FINGERPRINT,)).fetchone()
+            row = connection.execute(KEY_QUERY, (FINGERPRINT,)).fetchone()
     except server.PostgresRefused as error:
         raise Refused(str(error).replace("DATABASE_URL", "--join")) from error
     except psycopg.errors.UndefinedTable:
@@ -197,14 +204,18 @@ def _join(home: Path, url: str, key_file: Path | None) -> dict[str, Any]:
 
 
 def _write(file: Path, text: str) -> None:
-    new = file.with_name(f"{file.name}.new")
-    new.unlink(missing_ok=True)
+    new = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
     new.replace(file)
+
+
+def _is_ours(name: str) -> bool:
+    # A run that was killed may have left the file that was to become envoi.toml.
+    return name in OURS or name.startswith(f".{config.FILE_NAME}.")
 
 
 def _is_name(name: str) -> bool:
@@ -215,44 +226,50 @@ def _name_from(home: Path) -> str:
     return home.name if _is_name(home.name) and home.name != "var" else "envoi"
 
 
-def _wanted(home: Path, asked: list[str]) -> tuple[str, ...]:
-    """Return what is asked for, what is there and what an interrupted run began, with all they require."""
+def _look(lease: Any, home: Path) -> list[str]:
+    """Return the packages that the database has or that an interrupted run began.
+
+    Raises Refused when the database belongs to the key of another instance: nothing was changed then.
+    """
     import psycopg
 
-    from envoi.app import boot
+    from envoi.kernel import secrets
 
-    with closing(boot.acquire(config.load(home))) as lease, psycopg.connect(lease.dsn()) as connection:
+    with psycopg.connect(lease.dsn()) as connection:
         try:
-            there = [name for (name,) in connection.execute("SELECT name FROM xtk_package").fetchall()]
+            names = [name for (name,) in connection.execute("SELECT name FROM xtk_package").fetchall()]
+            row = connection.execute(KEY_QUERY, (FINGERPRINT,)).fetchone()
         except psycopg.errors.UndefinedTable:
-            there = []
-    return packages.resolve((ALWAYS, *asked, *there))
+            return []
+    key = home / secrets.KEY_FILE
+    if row is None or (key.exists() and row[0] == secrets.fingerprint(secrets.read_key(key))):
+        return names
+    if key.exists():
+        raise Refused(
+            f"{key} is not the key of this database. Put the key back that belongs to it: with another one "
+            "stored passwords cannot be read."
+        )
+    raise Refused(
+        f"The database has an instance, and {home} lacks its key. Make this a further host of it with "
+        "`envoi init --join URL --key-file FILE`, or put the key back from a backup."
+    )
 
 
-def _check_key(home: Path) -> None:
-    """Tie the instance's key to its database, so that the key of another instance is refused."""
-    from django.db import transaction
-
+def _tie_key(home: Path) -> None:
+    """Let the database recognise the instance's key from now on."""
     from envoi.kernel import clock, secrets
     from envoi.kernel.models import Option
     from envoi.kernel.models.option import DataType
 
-    mine = secrets.fingerprint(secrets.read_key(home / secrets.KEY_FILE))
-    with transaction.atomic():
-        option, _ = Option.objects.get_or_create(
-            name=FINGERPRINT,
-            defaults={
-                "data_type": DataType.STRING,
-                "string_value": mine,
-                "description": "Tells whether a host has the key that belongs to this database.",
-                "modified_at": clock.now(),
-            },
-        )
-    if option.string_value != mine:
-        raise Refused(
-            f"{home / secrets.KEY_FILE} is not the key of this database. Put the key back that belongs to "
-            "it: with another one stored passwords cannot be read."
-        )
+    Option.objects.get_or_create(
+        name=FINGERPRINT,
+        defaults={
+            "data_type": DataType.STRING,
+            "string_value": secrets.fingerprint(secrets.read_key(home / secrets.KEY_FILE)),
+            "description": "Tells whether a host has the key that belongs to this database.",
+            "modified_at": clock.now(),
+        },
+    )
 
 
 def _read_password(file: Path | None) -> str | None:
@@ -272,9 +289,10 @@ def _first_sign_in(instance: Any, names: tuple[str, ...], password: str | None, 
     """
     from django.db import transaction
 
-    from envoi.kernel import operators, rights
+    from envoi.kernel import locks, operators, rights
 
     with transaction.atomic():
+        locks.in_transaction(locks.Lock.ADMINISTRATORS)
         shown = None
         if not operators.administrators():
             chosen = password or "".join(secrets.choice(PASSWORD_LETTERS) for _ in range(20))

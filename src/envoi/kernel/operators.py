@@ -72,7 +72,7 @@ def create(
         if Operator.objects.filter(name__iexact=name).exists():
             raise Conflict(f"There is already an operator {name!r}. Choose another name.")
         operator.save()
-        for right in _known_rights(rights):
+        for right in known_rights(rights):
             NamedRight.objects.create(name=right.value, operator=operator)
         for group in _known_groups(groups):
             GroupMember.objects.create(group=group, operator=operator)
@@ -134,7 +134,7 @@ def set_disabled(name: str, disabled: bool, *, actor: Actor) -> Operator:
     operator = find(name)
     if disabled and operator.technical and operator.built_in:
         raise Conflict(f"{operator.name} cannot be disabled: the instance works in this name.")
-    with transaction.atomic(), _administrators_stay(f"{operator.name} cannot be disabled"):
+    with transaction.atomic(), administrators_stay(f"{operator.name} cannot be disabled"):
         if operator.disabled != disabled:
             operator.disabled, operator.modified_at = disabled, clock.now()
             operator.save(update_fields=("disabled", "modified_at"))
@@ -146,8 +146,8 @@ def set_disabled(name: str, disabled: bool, *, actor: Actor) -> Operator:
 def set_rights(name: str, rights: Iterable[Right | str], *, actor: Actor) -> Operator:
     """Make `rights` the operator's own named rights, in place of those it had; groups are not touched."""
     actor.require(Right.ADMINISTRATION, to="change the rights of an operator")
-    operator, wanted = find(name), {right.value for right in _known_rights(rights)}
-    with transaction.atomic(), _administrators_stay(f"{operator.name} cannot lose ADMINISTRATION"):
+    operator, wanted = find(name), {right.value for right in known_rights(rights)}
+    with transaction.atomic(), administrators_stay(f"{operator.name} cannot lose ADMINISTRATION"):
         before = set(NamedRight.objects.filter(operator=operator).values_list("name", flat=True))
         if operator.name == "internal" and Right.ADMINISTRATION.value not in wanted:
             raise Conflict("internal needs ADMINISTRATION: the instance works in this name.")
@@ -159,11 +159,23 @@ def set_rights(name: str, rights: Iterable[Right | str], *, actor: Actor) -> Ope
     return operator
 
 
+def set_root(name: str, folder: Folder | None, *, actor: Actor) -> Operator:
+    """Confine an operator to a folder and those below it; None lifts that. Raises NotAllowed or NotFound."""
+    actor.require(Right.ADMINISTRATION, to="confine an operator to a folder")
+    operator = find(name)
+    with transaction.atomic():
+        operator.folder, operator.modified_at = folder, clock.now()
+        operator.save(update_fields=("folder", "modified_at"))
+        detail = {"root": folder.path if folder else "/"}
+        audit.record(actor, ENTITY, operator.name, audit.MODIFIED, operator.operator_id, detail)
+    return operator
+
+
 def set_groups(name: str, groups: Iterable[str], *, actor: Actor) -> Operator:
     """Make the operator a member of these groups, by name, and of no other."""
     actor.require(Right.ADMINISTRATION, to="change the groups of an operator")
     operator, wanted = find(name), {group.name: group for group in _known_groups(groups)}
-    with transaction.atomic(), _administrators_stay(f"{operator.name} cannot leave its group"):
+    with transaction.atomic(), administrators_stay(f"{operator.name} cannot leave its group"):
         before = set(Group.objects.filter(members=operator).values_list("name", flat=True))
         GroupMember.objects.filter(operator=operator, group__name__in=before - set(wanted)).delete()
         GroupMember.objects.bulk_create(
@@ -175,8 +187,11 @@ def set_groups(name: str, groups: Iterable[str], *, actor: Actor) -> Operator:
     return operator
 
 
-class _administrators_stay:  # noqa: N801 used as a statement
-    """Refuses a change after which nobody could administer. Such changes wait for each other."""
+class administrators_stay:  # noqa: N801 used as a statement
+    """Refuses the change made in its block when nobody could administer afterwards.
+
+    Such changes wait for each other. It stands inside of a transaction that the refusal undoes.
+    """
 
     def __init__(self, refusal: str) -> None:
         self.refusal = refusal
@@ -237,7 +252,8 @@ def _fill(operator: Operator, **values: str) -> None:
         setattr(operator, key, value)
 
 
-def _known_rights(rights: Iterable[Right | str]) -> set[Right]:
+def known_rights(rights: Iterable[Right | str]) -> set[Right]:
+    """Return the rights meant by these names, whatever their case. Raises Invalid, listing the known."""
     found: set[Right] = set()
     for right in rights:
         try:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -122,14 +123,27 @@ def test_a_given_password_is_checked_and_not_shown(home: Path, tmp_path: Path, r
     assert next(row for row in rows if row["name"] == "admin")["groups"] == ["Administrator"]
 
 
-def test_the_key_of_another_instance_is_refused(committed_db: Any, tmp_path: Path, run_envoi: Any) -> None:
+def test_a_database_of_another_key_is_refused_before_anything_is_made(
+    committed_db: Any, tmp_path: Path, run_envoi: Any
+) -> None:
     run_envoi("init", code=0)
     other = tmp_path / "other"
+    url = {"DATABASE_URL": committed_db.url}
+    assert "lacks its key" in run_envoi("init", home=other, env=url, code=3).err
+    assert not other.exists()
     (other / "secrets").mkdir(parents=True)
     (other / "envoi.toml").write_text("")
     (other / "secrets" / "instance.key").write_bytes(os.urandom(32))
-    refused = run_envoi("init", home=other, env={"DATABASE_URL": committed_db.url}, code=3)
-    assert "not the key of this database" in refused.err
+    assert "not the key of this database" in run_envoi("init", home=other, env=url, code=3).err
+
+
+def test_two_at_once_make_one_instance_with_one_password(home: Path, run_envoi: Any) -> None:
+    made = home / "made"
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(run_envoi, "init", "--json", home=made, code=0) for _ in range(2)]
+    passwords = [done.result().json["admin_password"] for done in both]
+    assert sorted(password is None for password in passwords) == [False, True]
+    assert not [path for path in made.iterdir() if path.name.startswith(".")]
 
 
 def test_another_host_joins_with_url_and_key(committed_db: Any, tmp_path: Path, run_envoi: Any) -> None:
@@ -160,12 +174,14 @@ def kill_when(home: Path, reached: Callable[[], bool]) -> bool:
         [sys.executable, "-m", "envoi.cli", "init"],
         env={**environment, "ENVOI_HOME": str(home)},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     while process.poll() is None and not reached():
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
+    _, told = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), told
+    return process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.chaos

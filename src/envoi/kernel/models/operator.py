@@ -3,6 +3,8 @@
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 
+from envoi.kernel.models.folder import Folder
+
 
 class OperatorManager(BaseUserManager["Operator"]):
     """Finds an operator by name, whatever its case."""
@@ -36,9 +38,7 @@ class Operator(AbstractBaseUser):
     language = models.CharField(max_length=10, blank=True, default="")
     timezone = models.CharField(max_length=64, blank=True, default="")
     theme = models.CharField(max_length=5, blank=True, default="")
-    folder = models.ForeignKey(
-        "kernel.Folder", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
+    folder = models.ForeignKey(Folder, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     """When set, the operator sees this folder and those below it only ("restrict to sub-folders")."""
     created_at = models.DateTimeField()
     modified_at = models.DateTimeField()
