@@ -28,7 +28,7 @@ PEERS = {
     "postfix": Peer("postfix", ("postfix",)),
     "dovecot": Peer("dovecot", ("dovecot-imapd", "dovecot-pop3d")),
     "openssh": Peer("sshd", ("openssh-server", "openssh-client")),
-    "nginx": Peer("nginx", ("nginx-light",)),
+    "nginx": Peer("nginx", ("nginx",)),
     "node": Peer("node", ("nodejs",)),
 }
 
