@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -112,20 +112,19 @@ def instance(*packages: str) -> Iterator[Path]:
     home = place / "instance"
     os.environ["ENVOI_HOME"] = str(home)
     os.environ.pop("DATABASE_URL", None)
-    try:
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, place, ignore_errors=True)
+        undo.callback(wait_until_gone, home)
         envoi("init", "--packages", ",".join(packages))
         from envoi.app import boot
 
         booted = boot.setup(home)
-        yield home
+        if booted.lease:
+            undo.callback(booted.lease.close)
         from django.db import connections
 
-        connections.close_all()
-        if booted.lease:
-            booted.lease.close()
-    finally:
-        wait_until_gone(home)
-        shutil.rmtree(place, ignore_errors=True)
+        undo.callback(connections.close_all)
+        yield home
 
 
 def envoi(*arguments: str) -> str:

@@ -70,6 +70,24 @@ def test_a_benchmark_prints_its_lines_and_leaves_nothing(run_envoi, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_all_benchmarks_are_one_document(run_envoi):
+    done = run_envoi("bench", "all", "--quick", "--json", env=SAMPLES, code=0)
+    assert [each["name"] for each in done.json] == ["copying"]
+
+
+def test_a_benchmark_that_fails_leaves_nothing_either(run_envoi, tmp_path):
+    (tmp_path / "failing.py").write_text(
+        "from bench import frame\n\ndef lines(params):\n  with frame.instance():\n    raise ValueError('no')\n"
+    )
+    place = tmp_path / "place"
+    place.mkdir()
+    done = run_envoi(
+        "bench", "failing", env={"ENVOI_BENCH_FOLDER": str(tmp_path), "TMPDIR": str(place)}, code=1
+    )
+    assert "ValueError: no" in done.err
+    assert list(place.iterdir()) == []
+
+
 def test_an_unknown_benchmark_is_refused_with_the_known_ones(run_envoi):
     done = run_envoi("bench", "nothing", env=SAMPLES, code=3)
     assert "There are: copying" in done.err

@@ -30,6 +30,11 @@ def test_no_migration_is_missing(db):
     assert call_command("makemigrations", check=True, dry_run=True, verbosity=0) is None
 
 
+@pytest.mark.smoke
+def test_django_finds_nothing_to_say(db):
+    assert call_command("check", fail_level="WARNING", database=["default"], verbosity=0) is None
+
+
 def test_every_table_has_an_explicit_name():
     assert [
         model.__name__
