@@ -77,7 +77,7 @@ def test_all_benchmarks_are_one_document(run_envoi):
 
 def test_a_benchmark_that_fails_leaves_nothing_either(run_envoi, tmp_path):
     (tmp_path / "failing.py").write_text(
-        "from bench import frame\n\ndef lines(params):\n  with frame.instance():\n    raise ValueError('no')\n"
+        "from bench import frame\ndef lines(params):\n  with frame.instance():\n    raise ValueError('no')\n"
     )
     place = tmp_path / "place"
     place.mkdir()
