@@ -196,9 +196,14 @@ def written(detail: dict[str, Any]) -> str:
     """Return the detail of a line as one short text."""
     return " · ".join(
         f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else _plain(value)}"
-        for key, value in detail.items()
+        for key, value in sorted(detail.items(), key=_place)
         if value not in ([], "")
     )
+
+
+def _place(part: tuple[str, Any]) -> tuple[int, str]:
+    """JSON forgets the order of its keys; "from" reads before "to"."""
+    return ({"changed": 0, "from": 1, "to": 2}.get(part[0], 3), part[0])
 
 
 def _plain(value: object) -> str:

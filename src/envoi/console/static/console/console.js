@@ -114,6 +114,13 @@
   });
 
   // The diagram is one stop; arrows move between its activities.
+  const rove = () => document.querySelectorAll("svg.wf").forEach((picture) => {
+    const all = [...picture.querySelectorAll("a.act")];
+    const stop = all.find((act) => act === document.activeElement) || picture.querySelector(".act.sel") || all[0];
+    all.forEach((act) => act.setAttribute("tabindex", act === stop ? "0" : "-1"));
+  });
+  document.addEventListener("htmx:afterSettle", rove);
+  rove();
   document.addEventListener("keydown", (event) => {
     const here = event.target.closest?.(".wf a.act");
     if (!here || !event.key.startsWith("Arrow")) return;
