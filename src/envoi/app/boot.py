@@ -98,7 +98,8 @@ def acquire(settings: config.Config) -> "Lease":
     try:
         if settings.database.url:
             return server.external(settings.database.url)
-        return server.acquire(settings.home)
+        wanted = settings.database.shared_buffers_mb
+        return server.acquire(settings.home, settings={"shared_buffers": f"{wanted}MB"} if wanted else None)
     except PostgresRefused as error:
         raise Refused(str(error)) from error
 

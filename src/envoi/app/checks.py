@@ -4,7 +4,6 @@ The questions of `OUTSIDE` need neither Django nor a server; those of `INSIDE` a
 database.
 """
 
-import importlib.util
 import os
 import shutil
 import socket
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from envoi.app import boot, serve, supervisor
+from envoi.app import boot, serve, supervisor, telemetry
 from envoi.kernel import config as configuration
 from envoi.kernel.config import Config
 from envoi.kernel.errors import PlatformError, Refused
@@ -276,18 +275,17 @@ def mail(config: Config) -> Iterator[Finding]:
         )
 
 
-def telemetry(config: Config) -> Iterator[Finding]:
+def traces(config: Config) -> Iterator[Finding]:
     """Is what traces need installed?"""
-    if config.telemetry.endpoint and importlib.util.find_spec("opentelemetry") is None:
+    try:
+        telemetry.require(config)
+    except Refused as error:
         yield problem(
-            "telemetry",
-            config.file,
-            "[telemetry] endpoint is set, but the extra `telemetry` is not installed.",
-            'pip install "envoi[telemetry]", or empty the key.',
+            "telemetry", config.file, str(error), 'pip install "envoi[telemetry]", or empty the key.'
         )
 
 
-OUTSIDE = (folder, secret_files, instance_key, disk, port, addresses, zone_and_language, mail, telemetry)
+OUTSIDE = (folder, secret_files, instance_key, disk, port, addresses, zone_and_language, mail, traces)
 
 
 # Of a running database

@@ -115,7 +115,7 @@ class QuietFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with its trace if there is one."""
-        return _masked_text(f"{record.levelname.lower()}: {super().format(record)}")
+        return masked_text(f"{record.levelname.lower()}: {super().format(record)}")
 
 
 class SharedRotatingFile(logging.handlers.RotatingFileHandler):
@@ -130,6 +130,16 @@ class SharedRotatingFile(logging.handlers.RotatingFileHandler):
             self.stream.close()
             self.stream = self._open()
         super().emit(record)
+
+    def _open(self) -> Any:
+        # What a log tells is for the owner of the instance alone.
+        return open(
+            self.baseFilename,
+            self.mode,
+            encoding=self.encoding,
+            errors=self.errors,
+            opener=lambda path, flags: os.open(path, flags, 0o600),
+        )
 
     def _is_named(self, handle: int) -> bool:
         try:
@@ -172,17 +182,18 @@ def _masked(key: str, value: Any) -> Any:
     if SECRET_KEY.search(key) and value not in (None, ""):
         return MASKED
     if isinstance(value, str):
-        return _masked_text(value)
+        return masked_text(value)
     if isinstance(value, Mapping):
         return {inner: _masked(str(inner), held) for inner, held in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_masked("", held) for held in cast("list[Any]", value)]
     if value is None or isinstance(value, int | float):
         return value
-    return _masked_text(str(value))
+    return masked_text(str(value))
 
 
-def _masked_text(text: str) -> str:
+def masked_text(text: str) -> str:
+    """Return a text without secrets and e-mail addresses, as far as they can be told by their form."""
     text = _URL_CREDENTIALS.sub(rf"\1{MASKED}@", text)
     text = _ASSIGNED.sub(rf"\1\2{MASKED}", text)
     return _EMAIL.sub("<e-mail>", text)

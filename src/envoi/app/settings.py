@@ -40,6 +40,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "envoi.web.probes.Probes",
+    *(["envoi.web.tracing.Trace"] if CONFIG.telemetry.endpoint else []),
     "envoi.web.metrics.Measure",
     "envoi.web.limits.BodyLimit",
     "django.middleware.security.SecurityMiddleware",

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from envoi.app import ties
-from envoi.app.logs import PROCESS_VARIABLE
+from envoi.app.logs import PROCESS_VARIABLE, masked_text
 from envoi.kernel import clock
 from envoi.kernel.errors import Conflict
 from envoi.postgres.locks import open_lock, try_lock, wait_lock
@@ -553,4 +553,5 @@ def _how_it_ended(code: int, lines: Sequence[str]) -> str:
             how = f"killed by signal {-code}"
     else:
         how = f"exit code {code}"
-    return f"{how}: {lines[-1][:500]}" if lines else how
+    # A trace that Python itself printed has gone through no log.
+    return f"{how}: {masked_text(lines[-1][:500])}" if lines else how

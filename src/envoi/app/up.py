@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from envoi.app import boot, logs, serve, supervisor
+from envoi.app import boot, logs, serve, supervisor, telemetry
 from envoi.app.programs import programs
 from envoi.kernel.errors import Conflict, PlatformError
 from envoi.postgres.locks import keeper_lives
@@ -18,7 +18,10 @@ PORT_SECONDS = 3.0
 WATCH_SECONDS = 2.0
 PACKAGES_EVERY = 5
 """Of this many looks, one asks for the packages."""
-REVIVE = "import sys; from envoi.postgres import server; server.acquire(sys.argv[1]).close()"
+REVIVE = (
+    "import sys, pathlib; from envoi.app import boot; from envoi.kernel import config;"
+    "boot.acquire(config.load(pathlib.Path(sys.argv[1]))).close()"
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ def up(
     when the database cannot be had.
     """
     config = boot.boot(home, database=False).config
+    telemetry.require(config)
     table = programs(home, config, only)
     (home / "run").mkdir(exist_ok=True)
     with supervisor.only_one(home):

@@ -1,9 +1,10 @@
 """The WSGI application of the web process."""
 
-from envoi.app import boot, logs
+from envoi.app import boot, logs, telemetry
 
 _instance = boot.setup()
 logs.configure_from_environment(_instance.config.log, _instance.home, process="web")
+telemetry.configure(_instance.config, "web")
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 

@@ -141,9 +141,9 @@ def test_a_relay_that_does_not_answer_is_found(config):
 
 def test_traces_without_the_extra_are_found(config, monkeypatch):
     wanted = replace(config, telemetry=TelemetryConfig(endpoint="http://127.0.0.1:4318"))
-    monkeypatch.setattr(checks.importlib.util, "find_spec", lambda name: None)
-    assert [each[:2] for each in found(checks.telemetry, wanted)] == [("problem", "telemetry")]
-    assert found(checks.telemetry, config) == []
+    monkeypatch.setattr(checks.telemetry, "_is_installed", lambda: False)
+    assert [each[:2] for each in found(checks.traces, wanted)] == [("problem", "telemetry")]
+    assert found(checks.traces, config) == []
 
 
 def test_a_wrong_configuration_is_the_only_finding(tmp_path):

@@ -144,7 +144,8 @@ def test_a_child_of_up_writes_its_own_file_that_rotates(err, tmp_path, monkeypat
         structlog.get_logger().info("a line of some length", number=number)
     files = sorted(path.name for path in (tmp_path / "log").iterdir())
     assert files == ["worker-2.log", "worker-2.log.1"]
-    assert all(path.stat().st_size <= 2000 for path in (tmp_path / "log").iterdir())
+    found = [path.stat() for path in (tmp_path / "log").iterdir()]
+    assert all(each.st_size <= 2000 and each.st_mode & 0o777 == 0o600 for each in found)
     last = json.loads((tmp_path / "log/worker-2.log").read_text().splitlines()[-1])
     assert (last["number"], last["process"]) == (99, "worker-2")
 
