@@ -1,5 +1,5 @@
 """delivery: profiles, deliveries and what watches over them.
 
-Today it brings the workflow that looks after workflows paused for too long; recipients, lists, deliveries, quarantine
-and tracking join it later.
+Today it brings the workflow cleanupPausedWorkflows, which looks after workflows paused for too long (table
+nms_paused_workflow); recipients, lists, deliveries, quarantine and tracking join it later.
 """

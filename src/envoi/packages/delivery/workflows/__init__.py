@@ -1,0 +1,1 @@
+"""Technical workflows of delivery, one file each."""
