@@ -13,14 +13,15 @@ from typing import Any
 
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from envoi.engine import access, runner, sql
 from envoi.engine.definition import Definition
-from envoi.engine.models import Level, State, TaskState, Workflow
+from envoi.engine.models import Level, Severity, State, TaskState, Workflow
 from envoi.engine.schedule import Schedule
 from envoi.kernel import clock, folders
 from envoi.kernel.errors import Invalid
-from envoi.kernel.models import Operator
+from envoi.kernel.models import Operator, Option
 from envoi.kernel.rights import Actor
 
 LATE_AFTER = timedelta(seconds=60)
@@ -260,6 +261,7 @@ def _rows(found: Sequence[Workflow], language: str) -> list[WorkflowRow]:
     runs = _runs(ids)
     errors = _errors([w.workflow_id for w in found if w.failed])
     pausers = _pausers([w.workflow_id for w in found if w.state == State.PAUSED and not w.failed])
+    paused_for = _paused_for() if any(w.state == State.PAUSED for w in found) else timedelta.max
     return [
         _row(
             workflow,
@@ -268,6 +270,7 @@ def _rows(found: Sequence[Workflow], language: str) -> list[WorkflowRow]:
             runs.get(workflow.workflow_id, []),
             errors.get(workflow.workflow_id),
             pausers.get(workflow.workflow_id, ""),
+            paused_for,
         )
         for workflow in found
     ]
@@ -280,11 +283,13 @@ def _row(
     runs: list[Run],
     error: sql.Row | None,
     pauser: str,
+    paused_for: timedelta,
 ) -> WorkflowRow:
     definition = runner.definition_of(workflow.workflow_id, workflow.definition_number)
     now = clock.now()
     due = [task["due_at"] for task in open_tasks if task["status"] == TaskState.PENDING and task["due_at"]]
     word = _word(workflow, definition, open_tasks, runs, now)
+    reason = _reason(word, definition, error, pauser, open_tasks)
     return WorkflowRow(
         id=workflow.workflow_id,
         internal_name=workflow.internal_name,
@@ -298,7 +303,7 @@ def _row(
         severity=workflow.production,
         face=_FACES[word],
         word=word,
-        reason=_reason(word, definition, error, pauser, open_tasks),
+        reason=_with_days(reason, workflow, now, paused_for),
         schedule=_schedule(definition),
         last_run=runs[0].started_at if runs else None,
         next_run=min(due, default=None) if workflow.state == State.STARTED else None,
@@ -363,6 +368,24 @@ def _reason(
     if word == "late":
         return _("no worker has taken the work that is due")
     return ""
+
+
+def _with_days(reason: str, workflow: Workflow, now: datetime, paused_for: timedelta) -> str:
+    """Return the reason, with a warning that it lasts for too long; severity Normal alone has it (§8.2)."""
+    since, state = workflow.paused_at, State(workflow.state)
+    if since is None or state != State.PAUSED or now - since <= paused_for:
+        return reason
+    if Severity(workflow.production) != Severity.NORMAL:
+        return reason
+    days = (now - since).days
+    lasts = ngettext("paused for %(days)s day", "paused for %(days)s days", days) % {"days": days}
+    return f"{reason}; {lasts}"
+
+
+def _paused_for() -> timedelta:
+    """Return how long a workflow may be paused before that is worth a warning."""
+    option = Option.objects.filter(name="NmsServer_PausedWorkflowPeriod").first()
+    return timedelta(days=option.long_value if option else 7)
 
 
 def _activity_label(definition: Definition, name: str) -> str:
