@@ -12,6 +12,7 @@ import click
 from envoi.cli.main import Context, emit_json, json_option, say
 from envoi.kernel import config, packages
 from envoi.kernel.errors import Conflict, Invalid, Refused
+from envoi.postgres.files import hand_over
 
 ALWAYS = "core_default"
 FINGERPRINT = "EnvoiKeyFingerprint"
@@ -209,7 +210,8 @@ def _write(file: Path, text: str) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
-        os.fsync(stream.fileno())
+        hand_over(file.parent, descriptor)
+        os.fsync(descriptor)
     new.replace(file)
 
 

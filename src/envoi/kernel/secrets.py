@@ -93,11 +93,15 @@ def _checked(path: Path, key: bytes) -> bytes:
 
 def _create(path: Path, key: bytes) -> bytes:
     """Write the file unless it is there; return what it then holds."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home = path.parent.parent
+    if not path.parent.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _hand_over(home, path.parent)
     fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.write(descriptor, key)
+        _hand_over(home, descriptor)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -109,3 +113,11 @@ def _create(path: Path, key: bytes) -> bytes:
     finally:
         os.unlink(fresh)
     return path.read_bytes()
+
+
+def _hand_over(home: Path, made: Path | int) -> None:
+    """What root makes in the folder of another user belongs to that user, who could not read it otherwise."""
+    if os.geteuid() == 0:
+        owner = home.stat()
+        if owner.st_uid:
+            os.chown(made, owner.st_uid, owner.st_gid)

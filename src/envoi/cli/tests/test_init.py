@@ -16,6 +16,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from envoi.cli.init import make_folder
+from envoi.kernel import config
 from envoi.kernel.testing import PASSWORD
 from envoi.postgres import server
 
@@ -55,6 +57,7 @@ def contents(run_envoi: Any, home: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.smoke
 def test_a_new_instance_is_private_and_says_its_password_once(home: Path, run_envoi: Any) -> None:
     made = run_envoi("init", "--json", "--name", "shop", home=home, code=0)
     assert made.json["instance"] == "shop"
@@ -77,6 +80,14 @@ def test_a_new_instance_is_private_and_says_its_password_once(home: Path, run_en
 
     again = run_envoi("init", home=home, code=0)
     assert (again.out, "nothing to do" in again.err, "password" in again.err) == ("", True, False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can work in the folder of another user")
+def test_the_file_that_root_writes_for_another_user_belongs_to_that_user(home: Path) -> None:
+    os.chown(home, 12345, 12346)
+    make_folder(home, "shop")
+    file = (home / "envoi.toml").stat()
+    assert (file.st_uid, file.st_gid, stat.S_IMODE(file.st_mode)) == (12345, 12346, 0o600)
 
 
 def test_without_json_the_password_is_told_on_standard_error(home: Path, run_envoi: Any) -> None:
@@ -227,9 +238,6 @@ def test_killed_at_any_moment_and_run_again_it_ends_the_same(home: Path, run_env
 def test_the_file_that_init_writes_can_be_read_back_with_every_example_in_use(
     home: Path, run_envoi: Any
 ) -> None:
-    from envoi.cli.init import make_folder
-    from envoi.kernel import config
-
     made = home / "made"
     make_folder(made, "shop")
     file = made / "envoi.toml"

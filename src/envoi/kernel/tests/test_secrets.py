@@ -66,3 +66,11 @@ def test_a_key_is_stored_but_never_replaced(tmp_path: Path) -> None:
         secrets.store_key(tmp_path, os.urandom(32))
     assert secrets.read_key(tmp_path / secrets.KEY_FILE) == key
     assert key.hex() not in secrets.fingerprint(key)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can work in the folder of another user")
+def test_what_root_makes_in_the_folder_of_another_belongs_to_that_user(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, 12346)
+    secrets.instance_key(tmp_path, purpose="x")
+    for path in (tmp_path / "secrets", tmp_path / secrets.KEY_FILE):
+        assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12346)
