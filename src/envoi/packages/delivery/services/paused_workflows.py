@@ -1,9 +1,9 @@
 """Workflows that stay paused: people are told each period, and the fourth notice is the end (engine.md §8.2).
 
 The period is the option NmsServer_PausedWorkflowPeriod, in days. A workflow that is paused for longer gets
-its first notice, further ones follow a period apart, and with the fourth, about four periods after the pause,
-it is stopped unconditionally. Its work tables go with the next cleanup, as those of every finished workflow do.
-Only workflows of severity Normal are looked at.
+its first notice, further ones follow a period apart, and with the fourth, about four periods after the
+pause, it is stopped unconditionally. Its work tables go with the next cleanup, as those of every finished
+workflow do. Only workflows of severity Normal are looked at.
 """
 
 from collections.abc import Iterable
