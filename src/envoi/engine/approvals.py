@@ -160,7 +160,7 @@ def _require_open(approval: Approval) -> None:
             .filter(task_id=approval.task_id, answered_at__isnull=False)
             .first()
         )
-        if first is not None:
+        if first is not None and not approval.multiple:
             raise Conflict(f"{first.operator} has answered already: {first.answer}.")
         raise Conflict("It is too late: the approval has expired or was dropped.")
     task = sql.one(

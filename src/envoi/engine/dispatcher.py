@@ -80,6 +80,19 @@ def cancel(backend_pid: int) -> None:
     sql.run("SELECT pg_cancel_backend(%(pid)s)", {"pid": backend_pid})
 
 
+def drop_lost_jobs(dead_after_s: float) -> None:
+    """Drop the jobs of dispatcher workers that none of our living workers owns; their tasks are queued again.
+
+    The dispatcher's own clock is the database's, so it is the one place where that is asked for the time.
+    """
+    sql.run(
+        """DELETE FROM procrastinate_workers p WHERE last_heartbeat < now() - make_interval(secs => %(dead)s)
+           AND NOT EXISTS (SELECT 1 FROM xtk_worker w WHERE w.dispatcher_id = p.id AND w.state IN (0, 1))""",
+        {"dead": dead_after_s},
+    )
+    sql.run("DELETE FROM procrastinate_jobs WHERE status = 'doing' AND worker_id IS NULL")
+
+
 def run(options: Options) -> int:
     """Work until told to stop; returns the exit code."""
     from envoi.engine.worker import work

@@ -117,6 +117,15 @@ class Step:
             return
         self._join(activity, event)
 
+    def take(self, affinity: str) -> int | None:
+        """Take the first task that became due out of the queue, if its affinity is this one."""
+        for position, (task, wanted) in enumerate(self.due):
+            if wanted == affinity:
+                del self.due[position]
+                self.queued += 1
+                return task
+        return None
+
     def flush(self) -> None:
         """Queue what became due."""
         if self.due:

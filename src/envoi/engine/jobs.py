@@ -5,6 +5,7 @@ its own.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,6 +17,8 @@ from envoi.engine.dispatcher import Job
 pool: ThreadPoolExecutor | None = None
 """The worker's threads; set while a worker runs."""
 worker_id: int | None = None
+draining = threading.Event()
+"""Set when the worker is to end: what is running is completed, nothing more is begun."""
 
 
 @app.task(name=Job.ACTIVITY.value)
@@ -23,7 +26,11 @@ async def activity(task: int) -> None:
     """Run a task."""
     from envoi.engine import runner
 
-    await _in_thread(lambda: runner.run_task(task, worker_id=worker_id))
+    await _in_thread(
+        lambda: runner.run_task(
+            task, worker_id=worker_id, chain_s=runner.LONGEST_CHAIN_S, draining=draining.is_set
+        )
+    )
 
 
 @app.task(name=Job.COMMANDS.value)

@@ -13,9 +13,9 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, LiteralString
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg
@@ -67,7 +67,14 @@ running: dict[int, Cancellation] = {}
 """Tasks that this process is working on."""
 _running_lock = threading.Lock()
 
-_CLAIM = """WITH w AS (
+_LOADED = """t.task_id, t.activity, t.variables AS task_variables, t.memory, t.woken, t.forced, t.created_at,
+    t.attempts, w.workflow_id, w.internal_name, w.label, w.run_number, w.definition_number,
+    w.variables, w.timezone, w.simulation, w.affinity, w.started_by_id,
+    (SELECT jsonb_agg(jsonb_build_object('event_id', e.event_id, 'source', e.source,
+      'transition', e.transition, 'variables', e.variables) ORDER BY e.event_id)
+      FROM xtk_workflow_event e WHERE e.task_id = t.task_id) AS events"""
+_CLAIM: LiteralString = (
+    """WITH w AS (
     UPDATE xtk_workflow SET version = version + 1, busy_since = coalesce(busy_since, %(now)s)
     WHERE workflow_id = (SELECT workflow_id FROM xtk_workflow_task WHERE task_id = %(task)s AND status = 0)
       AND state = 11
@@ -78,35 +85,75 @@ _CLAIM = """WITH w AS (
   %(worker)s,
     backend_pid = pg_backend_pid(), started_at = %(now)s, attempts = attempts + 1, cancel_requested = false
   FROM w WHERE t.task_id = %(task)s AND t.status = 0 AND t.run_number = w.run_number AND t.due_at <= %(now)s
-  RETURNING t.task_id, t.activity, t.variables AS task_variables, t.memory, t.woken, t.forced, t.created_at,
-  t.attempts,
-    w.*, (SELECT jsonb_agg(jsonb_build_object('event_id', e.event_id, 'source', e.source,
-      'transition', e.transition, 'variables', e.variables) ORDER BY e.event_id)
-      FROM xtk_workflow_event e WHERE e.task_id = t.task_id) AS events"""
+  RETURNING """
+    + _LOADED
+)
+_GO_ON: LiteralString = (
+    "SELECT "
+    + _LOADED
+    + """ FROM xtk_workflow_task t JOIN xtk_workflow w ON w.workflow_id = t.workflow_id
+    WHERE t.task_id = %(task)s AND t.lease_token = %(token)s AND t.status = 2"""
+)
+LONGEST_CHAIN_S = 0.25
+"""So long a thread follows one chain of activities before others get their turn."""
 
 
-def run_task(task_id: int, *, worker_id: int | None = None) -> bool:
+@dataclass(frozen=True)
+class Lease:
+    """What a thread holds while it works on a task. `chains`: it may go on with what the task leads to."""
+
+    task_id: int
+    token: uuid.UUID
+    worker_id: int | None
+    until: float
+    draining: Callable[[], bool]
+
+    @property
+    def chains(self) -> bool:
+        """Return whether the thread may claim the next task together with the end of this one."""
+        return clock.monotonic() < self.until and not self.draining()
+
+
+def run_task(
+    task_id: int,
+    *,
+    worker_id: int | None = None,
+    chain_s: float = 0.0,
+    draining: Callable[[], bool] = lambda: False,
+) -> bool:
     """Run one task if it is due and its workflow is started; returns whether it was claimed.
 
-    Errors of the activity are its own business (the workflow's error policy); only a lost database escapes.
+    For `chain_s` seconds the thread then goes on with what the task leads to. Errors of an activity are its
+    own
+    business (the workflow's error policy); only a lost database escapes.
     """
-    token = uuid.uuid4()
-    claim = sql.one(_CLAIM, {"task": task_id, "token": token, "worker": worker_id, "now": clock.now()})
+    lease = Lease(task_id, uuid.uuid4(), worker_id, clock.monotonic() + chain_s, draining)
+    claim = sql.one(_CLAIM, {"task": task_id, "token": lease.token, "worker": worker_id, "now": clock.now()})
     if claim is None:
         return False
-    cancellation = Cancellation()
-    with _running_lock:
-        running[task_id] = cancellation
-    try:
-        _work(claim, token, cancellation)
-    finally:
-        with _running_lock:
-            running.pop(task_id, None)
+    while claim is not None:
+        following = _guarded(claim, lease)
+        if following is None:
+            break
+        lease = following
+        claim = sql.one(_GO_ON, {"task": lease.task_id, "token": lease.token})
     return True
 
 
-def _work(claim: sql.Row, token: uuid.UUID, cancellation: Cancellation) -> None:
+def _guarded(claim: sql.Row, lease: Lease) -> Lease | None:
+    cancellation = Cancellation()
+    with _running_lock:
+        running[lease.task_id] = cancellation
+    try:
+        return _work(claim, lease, cancellation)
+    finally:
+        with _running_lock:
+            running.pop(lease.task_id, None)
+
+
+def _work(claim: sql.Row, lease: Lease, cancellation: Cancellation) -> Lease | None:
     pen = Pen(claim["activity"], claim["task_id"])
+    token = lease.token
     try:
         definition = definition_of(claim["workflow_id"], claim["definition_number"])
         activity = definition.by_name.get(claim["activity"])
@@ -116,21 +163,21 @@ def _work(claim: sql.Row, token: uuid.UUID, cancellation: Cancellation) -> None:
         with transaction.atomic():
             ctx = _context(claim, activity, definition, pen, cancellation)
             outcome = _run(kind, ctx)
-            _settle(claim, token, ctx, outcome, pen)
+            return _settle(claim, lease, ctx, outcome, pen)
     except Fenced:
         logger.warning("task %s: the lease was lost, the work is rolled back", claim["task_id"])
     except BaseException as error:
         if connection_lost(error):
             connection.close()
             give_back(claim["task_id"], token)
-            return
-        if isinstance(error, Retry):
+        elif isinstance(error, Retry):
             _retry(claim, token, error, pen)
-            return
-        if not isinstance(error, Exception):
+        elif isinstance(error, Exception):
+            lifecycle.fail(claim, token, error, pen, cancelled=cancellation.requested)
+        else:
             give_back(claim["task_id"], token)
             raise
-        lifecycle.fail(claim, token, error, pen, cancelled=cancellation.requested)
+    return None
 
 
 def _run(kind: ActivityType, ctx: TaskContext) -> Outcome:
@@ -139,8 +186,11 @@ def _run(kind: ActivityType, ctx: TaskContext) -> Outcome:
     return kind.run(ctx)
 
 
-def _settle(claim: sql.Row, token: uuid.UUID, ctx: TaskContext, outcome: Outcome, pen: Pen) -> None:
-    """Write what the execution led to, under the lock of the workflow's row."""
+def _settle(claim: sql.Row, lease: Lease, ctx: TaskContext, outcome: Outcome, pen: Pen) -> Lease | None:
+    """Write what the execution led to, under the lock of the workflow's row.
+
+    Returns the lease of the task that this thread goes on with, if it does.
+    """
     before = claim["variables"]
     changed = {k: v for k, v in ctx.instance_variables.items() if before.get(k, _MISSING) != v}
     removed = [k for k in before if k not in ctx.instance_variables]
@@ -185,7 +235,10 @@ def _settle(claim: sql.Row, token: uuid.UUID, ctx: TaskContext, outcome: Outcome
             {"now": now, "task": ctx.task_id},
         )
     goes_on = state == State.STARTED and not step.pauses
+    following: Lease | None = None
     if goes_on:
+        if lease.chains:
+            following = _claim_next(step, lease, ctx.activity.affinity or row["affinity"])
         step.flush()
     due_now = outcome.due is not None and outcome.due <= now
     if due_now and goes_on:
@@ -206,7 +259,7 @@ def _settle(claim: sql.Row, token: uuid.UUID, ctx: TaskContext, outcome: Outcome
             "variables": sql.json(ctx.task_variables),
             "memory": sql.json(ctx.memory),
             "task": ctx.task_id,
-            "token": token,
+            "token": lease.token,
         },
     )
     if mine != 1:
@@ -215,6 +268,25 @@ def _settle(claim: sql.Row, token: uuid.UUID, ctx: TaskContext, outcome: Outcome
         ctx.workflow_id, ctx.run_number, state, step, open_left=not outcome.completes, busy=due_now
     )
     journal.write(ctx.workflow_id, ctx.run_number, pen.lines)
+    return following
+
+
+def _claim_next(step: Step, lease: Lease, affinity: str) -> Lease | None:
+    """Claim the first task that became due, in the transaction that made it due; no job is needed
+    for it then.
+    """
+    task_id = step.take(affinity)
+    if task_id is None:
+        return None
+    following = replace(lease, task_id=task_id, token=uuid.uuid4())
+    sql.run(
+        """UPDATE xtk_workflow_task SET status = 2, queued = false, lease_token = %(token)s,
+             worker_id = %(worker)s, backend_pid = pg_backend_pid(), started_at = %(now)s, attempts =
+             attempts + 1
+           WHERE task_id = %(task)s""",
+        {"token": following.token, "worker": lease.worker_id, "now": clock.now(), "task": task_id},
+    )
+    return following
 
 
 _MISSING = object()
@@ -255,14 +327,16 @@ def _context(
 
 def actor_for(workflow_id: int, started_by: int | None) -> Actor:
     """Return in whose name the workflow runs: its execution account, else who started it (engine.md §8.1)."""
-    login = Operator.objects.raw(
-        """SELECT o.* FROM xtk_operator o JOIN xtk_workflow_login l ON l.operator_id = o.operator_id
-           WHERE l.workflow_id = %s""",
-        [workflow_id],
+    row = sql.one(
+        """SELECT o.operator_id FROM xtk_operator o WHERE o.operator_id = coalesce(
+             (SELECT operator_id FROM xtk_workflow_login WHERE workflow_id = %(workflow)s), %(operator)s)""",
+        {"workflow": workflow_id, "operator": started_by},
     )
-    for operator in login:
-        return actor_of(operator)
-    operator = Operator.objects.select_related("folder").filter(operator_id=started_by).first()
+    operator = (
+        Operator.objects.select_related("folder").filter(operator_id=row["operator_id"]).first()
+        if row
+        else None
+    )
     return actor_of(operator) if operator else internal()
 
 

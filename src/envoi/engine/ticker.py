@@ -177,7 +177,7 @@ def sweep() -> None:
     the outbox.
     """
     take_over_orphans()
-    sql.run("DELETE FROM procrastinate_jobs WHERE status = 'doing' AND worker_id IS NULL")
+    dispatcher.drop_lost_jobs(DEAD_AFTER_S)
     lost = sql.run(
         """UPDATE xtk_workflow_task t SET queued = false FROM xtk_workflow w
            WHERE t.status = 0 AND t.queued AND t.due_at <= %(now)s AND w.workflow_id = t.workflow_id AND

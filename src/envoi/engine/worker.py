@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 POLL_S = 5.0
 NOTICE_AGAIN_S = 0.03
 RECONNECT_S = 1.0
+SWITCH_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ def work(options: Options) -> int:
     connection_created.connect(_name_session, dispatch_uid="engine worker")
     connection.close()
     jobs.worker_id = row.worker_id
+    # The loop must get its turn between threads that are busy.
+    sys.setswitchinterval(SWITCH_S)
     beat = Beat(row.worker_id)
     timer = ticker.Ticker()
     with ThreadPoolExecutor(options.threads, thread_name_prefix="activity") as pool:
@@ -65,7 +69,7 @@ def work(options: Options) -> int:
         beat.start()
         timer.start()
         try:
-            asyncio.run(_serve(options, beat))
+            asyncio.run(_serve(options))
         finally:
             timer.stopping.set()
     beat.stopping.set()
@@ -82,21 +86,34 @@ def _name_session(connection: Any, **_kwargs: Any) -> None:
 
 
 class _Worker(procrastinate_worker.Worker):
-    """Looks for jobs a second time after a notice: one that comes during a fetch would else wait for the
-    next poll.
+    """The dispatcher's worker, with two things of ours.
+
+    Before its first job it says which of our workers it belongs to, so that its jobs are found when we die.
+    And it
+    looks for jobs a second time after a notice: one that comes during a fetch would else wait for the next
+    poll.
     """
+
+    async def _run_loop(self) -> None:
+        await asyncio.to_thread(_own, self.worker_id)
+        await super()._run_loop()
 
     async def _handle_notification(self, *, channel: str, notification: queue_jobs.Notification) -> None:
         await super()._handle_notification(channel=channel, notification=notification)
         asyncio.get_running_loop().call_later(NOTICE_AGAIN_S, self._new_job_event.set)
 
 
-async def _serve(options: Options, beat: Beat) -> None:
+def _own(dispatcher_id: int | None) -> None:
+    Worker.objects.filter(pk=jobs.worker_id).update(dispatcher_id=dispatcher_id)
+    connection.close()
+
+
+async def _serve(options: Options) -> None:
     stopping = asyncio.Event()
     current: list[_Worker] = []
 
     def stop() -> None:
-        beat.draining = True
+        jobs.draining.set()
         stopping.set()
         for worker in current:
             worker.stop()
@@ -116,9 +133,9 @@ async def _serve(options: Options, beat: Beat) -> None:
                     delete_jobs="always",
                     fetch_job_polling_interval=POLL_S,
                     install_signal_handlers=False,
+                    task_middleware=[],  # threads keep their connections; `jobs` closes lost ones
                 )
                 current[:] = [worker]
-                beat.worker = worker
                 await worker.run()
         except (psycopg.Error, ConnectorException, OSError) as error:
             logger.warning("the worker lost the database: %s", error)
@@ -134,8 +151,6 @@ class Beat(threading.Thread):
         super().__init__(name="beat", daemon=True)
         self.worker_id = worker_id
         self.stopping = threading.Event()
-        self.draining = False
-        self.worker: procrastinate_worker.Worker | None = None
 
     def run(self) -> None:
         """Beat until told to stop."""
@@ -149,11 +164,10 @@ class Beat(threading.Thread):
 
     def _beat(self) -> None:
         sql.run(
-            """UPDATE xtk_worker SET beat = beat + 1, state = %(state)s, dispatcher_id = %(dispatcher)s,
-                 stopped_at = NULL WHERE worker_id = %(worker)s""",
+            """UPDATE xtk_worker SET beat = beat + 1, state = %(state)s, stopped_at = NULL
+               WHERE worker_id = %(worker)s""",
             {
-                "state": int(WorkerState.DRAINING if self.draining else WorkerState.RUNNING),
-                "dispatcher": self.worker.worker_id if self.worker else None,
+                "state": int(WorkerState.DRAINING if jobs.draining.is_set() else WorkerState.RUNNING),
                 "worker": self.worker_id,
             },
         )
