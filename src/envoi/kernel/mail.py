@@ -118,15 +118,17 @@ def sender() -> str:
 def _deliver(item: OutboxItem) -> str | None:
     message = compose(item, sender())
     try:
-        with _connect(relay(settings.CONFIG.smtp.url)) as connection:
+        connection = _connect(relay(settings.CONFIG.smtp.url))
+    except (OSError, Invalid) as error:  # smtplib's errors are of this kind too
+        raise outbox.Unreachable(f"The relay cannot be used ({type(error).__name__}: {error})") from error
+    try:
+        with connection:
             refused = connection.send_message(message)
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _ in error.recipients.values()]
         if all(code >= 500 for code in codes):
             raise outbox.Permanent(f"The relay refused every recipient: {_codes(codes)}") from error
         raise
-    except smtplib.SMTPAuthenticationError:
-        raise  # a matter of configuration: worth trying again after it was mended
     except smtplib.SMTPResponseException as error:
         if error.smtp_code >= 500:
             raise outbox.Permanent(f"The relay refused the message: {error.smtp_code}") from error

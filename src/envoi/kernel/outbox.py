@@ -29,13 +29,17 @@ class Permanent(Exception):  # noqa: N818 it names a fate, as Retry does
     """The effect can never be brought about; no further attempt is made."""
 
 
+class Unreachable(Exception):  # noqa: N818
+    """Nothing of this kind can be delivered just now: the other items wait, and none fails because of it."""
+
+
 @dataclass(frozen=True)
 class Handler:
     """How items of one kind are delivered.
 
-    `deliver` brings the effect about, raising Permanent, or anything else to be called again later; it may
-    return a remark to keep. `ready` tells whether it can be tried at all; it is asked once for each call of
-    `deliver`.
+    `deliver` brings the effect about, raising Permanent, Unreachable, or anything else to be called again
+    later; it may return a remark to keep. `ready` tells whether it can be tried at all; it is asked once for
+    each call of `deliver`.
     """
 
     kind: str
@@ -105,7 +109,8 @@ def deliver(limit: int = 100) -> Delivered:
             )
             if item is None:
                 break
-            _deliver(item)
+            if not _deliver(item):
+                ready.remove(item.kind)
             state = OutboxState(item.state)
             done += state is OutboxState.DONE
             failed += state is OutboxState.FAILED
@@ -143,14 +148,18 @@ def again(item: OutboxItem) -> None:
     )
 
 
-def _deliver(item: OutboxItem) -> None:
+def _deliver(item: OutboxItem) -> bool:
+    """Deliver one item and note what came of it; return False when its kind cannot be reached now."""
     item.attempts += 1
+    reached = True
     try:
         # A savepoint, so that a handler which fails in the database leaves the note of it possible.
         with transaction.atomic():
             remark = _handlers[item.kind].deliver(item)
     except Permanent as error:
         item.state, item.error = OutboxState.FAILED, _brief(error)
+    except Unreachable as error:
+        item.error, item.due_at, reached = _brief(error), clock.now() + delay(item.attempts), False
     except Exception as error:  # noqa: BLE001 whatever it was, the item must not be lost
         item.error = _brief(error)
         if item.attempts >= ATTEMPTS:
@@ -160,13 +169,14 @@ def _deliver(item: OutboxItem) -> None:
     else:
         item.state, item.done_at, item.error = OutboxState.DONE, clock.now(), remark or ""
     item.save(update_fields=("attempts", "state", "error", "due_at", "done_at"))
+    return reached
 
 
 def delay(attempts: int) -> timedelta:
     """Return how long to wait after so many attempts: a minute, then twice as long each time, six hours at
     most.
     """
-    return min(FIRST_DELAY * 2 ** (attempts - 1), LONGEST_DELAY)
+    return min(FIRST_DELAY * 2 ** min(attempts - 1, 10), LONGEST_DELAY)
 
 
 def _brief(error: Exception) -> str:

@@ -304,6 +304,29 @@ def test_a_password_is_not_sent_in_clear_over_a_network(
     assert sink.users == []
 
 
+def test_a_relay_that_cannot_be_reached_stops_the_round_and_fails_nothing(
+    committed_db: object, sink: Sink, relay: Relay, monkeypatch: pytest.MonkeyPatch, clock
+) -> None:
+    relay()
+    tries = []
+
+    def refuses(to: mail.Relay) -> None:
+        tries.append(to.host)
+        raise ConnectionRefusedError
+
+    for key in ("one", "two", "three"):
+        mail.system_mail("ann@example.com", "Hello", "Text", key)
+    with monkeypatch.context() as patch:
+        patch.setattr(mail, "_connect", refuses)
+        assert outbox.deliver() == outbox.Delivered(retried=1)
+        assert len(tries) == 1
+        for _ in range(4 * outbox.ATTEMPTS):
+            clock.step(hours=6)
+            assert outbox.deliver() == outbox.Delivered(retried=1)
+    clock.step(hours=6)
+    assert outbox.deliver() == outbox.Delivered(done=3)
+
+
 @pytest.mark.parametrize(
     "url",
     [
