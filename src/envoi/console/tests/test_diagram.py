@@ -75,7 +75,7 @@ def test_loops_and_islands_have_their_place():
 
 @pytest.mark.parametrize("seed", range(40))
 def test_no_two_boxes_of_any_graph_touch_and_every_line_ends_at_its_target(seed):
-    chance = random.Random(seed)  # noqa: S311 repeatable on purpose
+    chance = random.Random(seed)
     all_names = names(chance.randint(1, 30))
     edges = [
         Edge(chance.choice(all_names), chance.choice([*all_names, ""]), chance.random() < 0.2)

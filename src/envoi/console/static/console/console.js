@@ -92,7 +92,7 @@
     const find = document.getElementById("q") || document.getElementById("find");
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
       event.preventDefault();
-      find?.id === "q" && find.closest("main") ? find.focus() : document.getElementById("find")?.click();
+      document.getElementById("find")?.click();
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || root.dataset.keys === "off") return;
@@ -111,6 +111,12 @@
       dialog().replaceChildren(document.getElementById("keys-help").content.cloneNode(true));
       open();
     }
+  });
+
+  // In the tree, right opens a folder and left closes it.
+  document.addEventListener("keydown", (event) => {
+    const branch = event.target.closest?.(".tree a")?.nextElementSibling;
+    if (branch && /^Arrow(Left|Right)$/.test(event.key)) { event.preventDefault(); branch.open = event.key === "ArrowRight"; }
   });
 
   // The diagram is one stop; arrows move between its activities.
