@@ -40,6 +40,7 @@ SETTLE = 3.0
 STATE_FILE = "run/processes.json"
 LOCK = "up.lock"
 LINES_KEPT = 20
+STDERR = 2
 
 
 class State(StrEnum):
@@ -139,6 +140,7 @@ class Supervisor:
         self._seen: object = None
         self._selector = selectors.DefaultSelector()
         self._stopping = False
+        self._at_terminal = os.isatty(STDERR)
         self._reloads: list[Child] = []
 
     # -- what others call
@@ -205,7 +207,11 @@ class Supervisor:
                     self._kill_all()
                 self._stopping = True
             elif number == signal.SIGHUP:
-                self.reload()
+                # The same signal says that the terminal was closed, and then nobody wants us any more.
+                if self._at_terminal and not os.isatty(STDERR):
+                    self._stopping = True
+                else:
+                    self.reload()
         self._reap()
         if not self._stopping:
             self._act()

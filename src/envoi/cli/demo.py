@@ -7,6 +7,8 @@ import click
 
 from envoi.cli.main import DONE, FAILED, Context, emit_json, json_option, say
 
+WIDE = 200
+
 if TYPE_CHECKING:
     from envoi.app.demo import Ran
 
@@ -54,4 +56,6 @@ def _show(workflows: "tuple[Ran, ...]") -> None:
         took = "" if each.duration_s is None else f"{each.duration_s:.1f} s"
         state = f"{each.state}, failed" if each.failed else each.state
         table.add_row(each.workflow, each.label, state, moment, took)
-    Console(highlight=False).print(table)
+    # Not at a terminal there is no width to keep to.
+    console = Console(highlight=False)
+    console.print(table, width=None if console.is_terminal else WIDE)

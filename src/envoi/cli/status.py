@@ -49,7 +49,8 @@ def _show(found: dict[str, Any]) -> None:
     for each in found["processes"]:
         name = f"{each['name']} on {each['host']}" if each["host"] else each["name"]
         table.add_row(name, str(each["pid"] or ""), each["state"], _moment(each["since"]), each["reason"])
-    console.print(table)
+    # Not at a terminal there is no width to keep to.
+    console.print(table, width=None if console.is_terminal else 200)
 
 
 def _moment(iso: str | None) -> str:

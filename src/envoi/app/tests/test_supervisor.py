@@ -1,11 +1,14 @@
 """The supervisor with tiny commands in the place of real processes."""
 
+import fcntl
 import itertools
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -247,6 +250,30 @@ def test_a_change_of_what_is_watched_reloads(start, tmp_path):
     flag.write_text("b")
     until(lambda: words(out) == ["start", "term", "start"])
     running.end()
+
+
+def test_a_closed_terminal_stops_it_instead_of_reloading(tmp_path):
+    out = tmp_path / "out"
+    source = (
+        "import sys, pathlib; from envoi.app.supervisor import Program, Supervisor;"
+        f"Supervisor(pathlib.Path({str(tmp_path)!r}), [Program('one', {command(STEADY, out)!r})]).run()"
+    )
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", source],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    until(lambda: words(out) == ["start"])
+    process.send_signal(signal.SIGHUP)
+    until(lambda: words(out) == ["start", "term", "start"], seconds=20)
+    os.close(ours)
+    assert process.wait(20) == 0
+    assert words(out) == ["start", "term", "start", "term"]
 
 
 def test_only_one_is_up_and_the_other_is_named(tmp_path):

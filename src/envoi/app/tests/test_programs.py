@@ -1,0 +1,30 @@
+"""The table of processes."""
+
+import signal
+from dataclasses import replace
+
+import pytest
+
+from envoi.app.programs import programs
+from envoi.kernel.config import Config, WorkerConfig
+from envoi.kernel.errors import NotFound
+
+
+def test_web_stops_first_and_workers_are_as_many_as_configured(tmp_path):
+    config = Config(home=tmp_path, worker=WorkerConfig(processes=3, recycle_hours=12))
+    web, worker = programs(tmp_path, config)
+    assert (web.name, web.names(), web.reload_signal) == ("web", ["web"], signal.SIGHUP)
+    assert worker.names() == ["worker-1", "worker-2", "worker-3"]
+    assert (worker.recycle_seconds, worker.reload_signal) == (43_200, None)
+    # A worker that is replaced may finish what takes hours; one that is stopped may not.
+    assert worker.overlap_seconds > 3600 > worker.stop_seconds
+    assert web.command[-3:] == ("--home", str(tmp_path), "web")
+
+
+def test_a_choice_of_them_can_be_named_and_none_is_none(tmp_path):
+    config = Config(home=tmp_path)
+    assert [each.name for each in programs(tmp_path, config, ["worker"])] == ["worker"]
+    without = replace(config, worker=WorkerConfig(processes=0))
+    assert [each.name for each in programs(tmp_path, without)] == ["web"]
+    with pytest.raises(NotFound, match=r"There is no process 'wrker'; known are web, worker\."):
+        programs(tmp_path, config, ["wrker"])
