@@ -13,6 +13,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     """Return what the frame of a page shows: instance, words of the navigation, who is signed in."""
     instance = settings.CONFIG.instance
     actor = getattr(request, "actor", None)
+    word = _current_word(request)
     return {
         "instance_name": instance.name,
         "instance_label": instance.label,
@@ -23,7 +24,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "initials": initials(actor.label or actor.name) if actor else "",
         "density": "compact" if request.COOKIES.get("envoi_density") == "compact" else "",
         "keys": "off" if request.COOKIES.get("envoi_keys") == "off" else "on",
-        "words": navigation.words(actor, _current_word(request)) if actor else (),
+        "words": navigation.words(actor, word) if actor else (),
+        "pages_of_word": navigation.pages_of(actor, word, request.path) if actor and word else (),
     }
 
 

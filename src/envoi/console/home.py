@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -10,7 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from envoi.console import monitoring, workflow_list
+from envoi.console import faces, live, monitoring, words, workflow_list
 from envoi.console.access import actor_of_request
 from envoi.console.hooks import FirstStep, pages
 from envoi.console.navigation import Word, under
@@ -35,7 +36,15 @@ def home(request: HttpRequest) -> HttpResponse:
     actor = actor_of_request(request)
     if actor.is_administrator and not access.visible(actor).filter(run_number__gt=0).exists():
         return render(request, "console/first_run.html", _first_run(actor))
-    return render(request, "console/home.html", _waiting(actor))
+    versions = access.visible(actor).order_by().aggregate(n=Count("*"), s=Sum("version"))
+    etag = live.tag(request, *versions.values())
+
+    def draw() -> HttpResponse:
+        part = "home_region" if live.wants_region(request) else "home"
+        context = {**_waiting(actor), "etag": etag, "here": request.get_full_path()}
+        return render(request, f"console/{part}.html", context)
+
+    return live.answer(request, etag, draw)
 
 
 def _waiting(actor: Actor) -> dict[str, Any]:
@@ -52,6 +61,8 @@ def _waiting(actor: Actor) -> dict[str, Any]:
         "problems": things,
         "working": [workflow_list.line(row) for row in rows if row.word == "working"][:10],
         "sees_workflows": actor.has(Right.WORKFLOW),
+        "icons": faces.EVERY_ICON,
+        "zone": words.zone_name(),
     }
 
 

@@ -114,6 +114,20 @@ def words(actor: Actor, current: str) -> list[Link]:
     return links
 
 
+def pages_of(actor: Actor, word: str, here: str) -> list[Link]:
+    """Return the pages under a word, for the row below the words; empty when the word has but one page.
+
+    `here` is the address of the present page. The explorer has its tree instead.
+    """
+    found = [entry for entry in entries(actor) if entry.word == word and word != Word.EXPLORER]
+    addresses = [reverse(entry.view) for entry in found]
+    return [
+        Link(entry.label, address, "", address == here)
+        for entry, address in zip(found, addresses, strict=True)
+        if len(found) > 1
+    ]
+
+
 def under(word: Word) -> Callable[[View], View]:
     """Mark a view as standing under one of the words, which its page then shows as the current one."""
 

@@ -32,6 +32,8 @@ def duration(seconds: float | None) -> str:
     """Write a duration in at most two units: `4.2 s`, `41 s`, `6 min 18 s`, `1 h 12 min`, `3 d 4 h`."""
     if seconds is None:
         return NONE
+    if 0 < seconds < 0.05:
+        return _("under %(n)s s") % {"n": format_decimal(0.1, locale=locale())}
     if seconds < 10 and round(seconds, 1) != round(seconds):
         return _("%(n)s s") % {"n": format_decimal(round(seconds, 1), locale=locale())}
     whole = round(seconds)
