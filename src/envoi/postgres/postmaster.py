@@ -16,7 +16,7 @@ from envoi.postgres.settings import as_arguments
 
 FAST = 120.0
 STATUS_LINE = 7
-WAITING_FOR_ANOTHER = ("postmaster.pid", "shared memory block", "could not bind Unix")
+WAITING_FOR_ANOTHER = ("lock file ", "shared memory block", "could not bind Unix")
 
 
 class Postmaster:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,7 +57,7 @@ def python_for(account: Account) -> str:
         try:
             done = subprocess.run(
                 [candidate, "-c", "import psycopg, sys; assert sys.version_info >= (3, 11)"],
-                env=_environment(),
+                env=environment(),
                 cwd="/",
                 capture_output=True,
                 check=False,
@@ -69,7 +70,7 @@ def python_for(account: Account) -> str:
     pytest.skip("no Python that another user can execute")
 
 
-def _environment(**more: str) -> dict[str, str]:
+def environment(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HOME"))}
     return {**kept, "HOME": "/", "PYTHONPATH": f"{SOURCE}{os.pathsep}{PACKAGES}", **more}
 
@@ -84,7 +85,7 @@ def script(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=_environment(**env),
+        env=environment(**env),
         cwd="/",
         **(account.drop if account else {}),
     )
@@ -116,9 +117,10 @@ def hold(home: Path, **env: str) -> subprocess.Popen[str]:
 
 
 def kill(*pids: int) -> None:
-    """kill -9."""
+    """kill -9; a process that has just ended by itself is no error."""
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def running(home: Path) -> dict[str, Any] | None:

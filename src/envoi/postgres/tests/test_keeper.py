@@ -27,6 +27,7 @@ from envoi.postgres.tests.support import (
     IS_ROOT,
     NOBODY,
     alive,
+    environment,
     finish,
     hold,
     kill,
@@ -140,7 +141,7 @@ def test_an_interrupt_of_the_starter_does_not_reach_the_server(home: Path) -> No
     )
     starter = subprocess.Popen(
         ["/bin/sh", "-c", '"$@" & wait', "sh", *script_arguments(code, home)],
-        start_new_session=True, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        start_new_session=True, env=environment(),
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     wait_for(lambda: running(home))
@@ -286,9 +287,9 @@ def test_a_pid_file_that_names_another_process_does_not_block(home: Path, kind: 
     try:
         if kind == "zombie":
             wait_for(lambda: not alive(other.pid))
-        for lock in (file, home / "postgres" / "run" / ".s.PGSQL.5432.lock"):
-            if lock.exists():
-                lock.write_text(lock.read_text().replace(str(postmaster), str(other.pid), 1))
+        # The socket's lock file names the server too.
+        for lock in (file, *home.rglob(".s.PGSQL.5432.lock")):
+            lock.write_text(lock.read_text().replace(str(postmaster), str(other.pid), 1))
         assert named_pid(data(home)) == other.pid
         with acquire(home) as lease:
             assert query(lease.dsn(), "SELECT 1") == [(1,)]

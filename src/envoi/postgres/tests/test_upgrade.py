@@ -32,12 +32,8 @@ def test_moves_everything(of_17: Path) -> None:
         query(lease.dsn(), "INSERT INTO kept VALUES (1001, 'new')")
     assert done.kept is not None
     assert (done.kept / "PG_VERSION").read_text() == "17\n"
-    assert {path.name for path in (of_17 / "postgres").iterdir()} == {
-        "18",
-        "run",
-        "place.json",
-        done.kept.name,
-    }
+    found = {path.name for path in (of_17 / "postgres").iterdir()} - {"run"}
+    assert found == {"18", "place.json", done.kept.name}
     assert describe(of_17).upgrade is None
     assert upgrade(of_17).kept is None
 
