@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from django.db import transaction
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import access, dispatcher, journal, lifecycle, sql
+from envoi.engine import access, dispatcher, journal, lifecycle, sql, subworkflow
 from envoi.engine.activities.base import Fired
 from envoi.engine.journal import Pen
 from envoi.engine.models import CommandState, QueuedCommand, State, Workflow
@@ -175,7 +175,11 @@ def _apply(row: sql.Row, queued: QueuedCommand) -> None:
     pen = Pen()
     operator, parameters = queued.operator_name, queued.parameters
     state = State(row["state"])
-    match Command(queued.command):
+    match queued.command:
+        case subworkflow.ENDED:
+            lifecycle.child_ended(row, parameters["task"], pen, error=None)
+        case subworkflow.FAILED:
+            lifecycle.child_ended(row, parameters["task"], pen, error=parameters["message"])
         case Command.START | Command.SIMULATE if state == S.STARTING:
             lifecycle.begin(
                 row,
@@ -217,7 +221,7 @@ def _apply(row: sql.Row, queued: QueuedCommand) -> None:
             _post_event(row, pen, operator, parameters)
         case _:
             pass  # the state has moved on since: the command is without object
-    journal.write(row["workflow_id"], row["run_number"], pen.lines)
+    journal.write(row["workflow_id"], row["run_number"], pen.lines, parent_task_id=row["parent_task_id"])
     queued.status, queued.done_at = CommandState.DONE, clock.now()
     queued.save(update_fields=["status", "done_at"])
 

@@ -63,10 +63,16 @@ class Pen:
         self(level, message, params, activity=params.get("activity"), task_id=params.get("task"))
 
 
-def write(workflow_id: int, run_number: int, lines: Sequence[Line]) -> None:
-    """Insert lines in the caller's transaction, in their order."""
+def write(
+    workflow_id: int, run_number: int, lines: Sequence[Line], *, parent_task_id: int | None = None
+) -> None:
+    """Insert lines in the caller's transaction, in their order; those of a sub-workflow into its
+    parent's journal.
+    """
     if not lines:
         return
+    if parent_task_id is not None:
+        workflow_id, run_number = _top(parent_task_id, workflow_id, run_number)
     sql.run(
         """INSERT INTO xtk_workflow_log (workflow_id, run_number, task_id, activity, level, message, params,
         at)
@@ -83,3 +89,19 @@ def write(workflow_id: int, run_number: int, lines: Sequence[Line]) -> None:
             "ats": [line.at for line in lines],
         },
     )
+
+
+def _top(parent_task_id: int, workflow_id: int, run_number: int) -> tuple[int, int]:
+    """Return the outermost workflow of a sub-workflow, and its run."""
+    row = sql.one(
+        """WITH RECURSIVE up AS (
+             SELECT t.workflow_id, t.run_number, 1 AS level FROM xtk_workflow_task t WHERE t.task_id =
+             %(task)s
+             UNION ALL
+             SELECT t.workflow_id, t.run_number, level + 1 FROM up
+             JOIN xtk_workflow w ON w.workflow_id = up.workflow_id
+             JOIN xtk_workflow_task t ON t.task_id = w.parent_task_id)
+           SELECT workflow_id, run_number FROM up ORDER BY level DESC LIMIT 1""",
+        {"task": parent_task_id},
+    )
+    return (row["workflow_id"], row["run_number"]) if row else (workflow_id, run_number)

@@ -16,7 +16,7 @@ import psycopg
 from django.db import transaction
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import dispatcher, journal, notify, scripts, sql, worktable
+from envoi.engine import dispatcher, journal, notify, scripts, sql, subworkflow, worktable
 from envoi.engine.activities.base import Fired, Misconfigured
 from envoi.engine.definition import ABORT, IGNORE, INHERIT, SUSPEND, Activity
 from envoi.engine.graph import Step
@@ -161,6 +161,14 @@ def resume(row: sql.Row, pen: Pen, *, operator: str) -> None:
 
 def pause(row: sql.Row, *, failed: bool = False) -> None:
     """Pause now, or as soon as what runs is through."""
+    children = sql.rows(
+        """SELECT t.task_id FROM xtk_workflow c JOIN xtk_workflow_task t ON t.task_id = c.parent_task_id
+           WHERE t.workflow_id = %(workflow)s AND c.state = 11""",
+        {"workflow": row["workflow_id"]},
+    )
+    if children:
+        ids = [child["task_id"] for child in children]
+        subworkflow.tell_children(ids, "Pause", State.PAUSING, instead_of=[State.STARTED])
     state = State.PAUSING if _has_running(row["workflow_id"], row["run_number"]) else State.PAUSED
     _set_state(row["workflow_id"], state, failed=failed or row["failed"])
     if state == State.PAUSED:
@@ -213,7 +221,10 @@ def finish(row: sql.Row, pen: Pen, *, failed: bool = False, by_hand: bool = Fals
     )
     row["state"] = int(State.FINISHED)
     rest(row["workflow_id"], failed=failed)
-    pen.info(_("Workflow finished"))
+    if row["parent_task_id"] is not None:
+        subworkflow.tell_parent(row["parent_task_id"], subworkflow.ENDED)
+    else:
+        pen.info(_("Workflow finished"))
     if not row["keep_results"]:
         worktable.drop_all(row["workflow_id"])
 
@@ -262,6 +273,13 @@ def abort_open(
            WHERE workflow_id = %(workflow)s AND closed_at IS NULL AND task_id = ANY(%(tasks)s)""",
         {"now": now, "workflow": workflow, "tasks": [task["task_id"] for task in aborted]},
     )
+    if aborted:
+        subworkflow.tell_children(
+            [task["task_id"] for task in aborted],
+            "Stop",
+            State.STOPPING,
+            instead_of=[State.STARTED, State.PAUSED, State.PAUSING, State.RESUMING],
+        )
     for task in sorted(aborted, key=lambda task: task["task_id"]) if pen else ():
         pen.info(
             _("Task %(task)s (activity '%(activity)s') aborted"),
@@ -356,7 +374,7 @@ def fail(claim: sql.Row, token: uuid.UUID, error: Exception, pen: Pen, *, cancel
             runner.give_back(claim["task_id"], token)
         else:
             _apply_policy(row, claim, error, pen, now)
-        journal.write(row["workflow_id"], row["run_number"], pen.lines)
+        journal.write(row["workflow_id"], row["run_number"], pen.lines, parent_task_id=row["parent_task_id"])
 
 
 def _apply_policy(row: sql.Row, claim: sql.Row, error: Exception, pen: Pen, now: datetime) -> None:
@@ -394,6 +412,10 @@ def _apply_policy(row: sql.Row, claim: sql.Row, error: Exception, pen: Pen, now:
     else:
         _close_task(claim["task_id"], TaskState.ERROR, None, text)
         pause(row, failed=True)
+    if row["parent_task_id"] is not None:
+        # The parent fails with it, and it is the parent's supervisors who are told.
+        subworkflow.tell_parent(row["parent_task_id"], subworkflow.FAILED, text)
+        return
     notify.failed(row, activity, claim["task_id"], claim["attempts"], text)
 
 
@@ -403,6 +425,31 @@ def _go_on(row: sql.Row, step: Step, now: datetime) -> None:
     after_task(row["workflow_id"], row["run_number"], row["state"], step, open_left=False)
     sql.run("UPDATE xtk_workflow SET version = version + 1 WHERE workflow_id = %(workflow)s",
             {"workflow": row["workflow_id"]})  # fmt: skip
+
+
+def child_ended(row: sql.Row, task_id: int, pen: Pen, *, error: str | None) -> None:
+    """Hear from a sub-workflow: its task runs again, or fails as the sub-workflow did."""
+    now = clock.now()
+    if error is None:
+        task = sql.one(
+            """UPDATE xtk_workflow_task SET due_at = %(now)s, queued = true
+               WHERE task_id = %(task)s AND status = 0 RETURNING affinity""",
+            {"now": now, "task": task_id},
+        )
+        if task is not None and row["state"] == State.STARTED:
+            dispatcher.enqueue([(task_id, task["affinity"])])
+        return
+    task = sql.one(
+        """UPDATE xtk_workflow_task SET status = 5, message = %(message)s, due_at = NULL
+           WHERE task_id = %(task)s AND status = 0 RETURNING activity, attempts""",
+        {"message": error, "task": task_id},
+    )
+    if task is None:
+        return
+    activity = step_of(row, pen, now).definition.by_name.get(task["activity"])
+    if row["state"] in (State.STARTED, State.PAUSED, State.PAUSING):
+        pause(row, failed=True)
+    notify.failed(row, activity or Activity("", task["activity"]), task_id, task["attempts"], error)
 
 
 def take_over(task_id: int, workflow_id: int, worker_id: int, worker: str) -> None:
@@ -441,7 +488,7 @@ def take_over(task_id: int, workflow_id: int, worker_id: int, worker: str) -> No
         dispatcher.enqueue([(task_id, task["affinity"])])
     sql.run("UPDATE xtk_workflow SET version = version + 1 WHERE workflow_id = %(workflow)s",
             {"workflow": workflow_id})  # fmt: skip
-    journal.write(workflow_id, row["run_number"], pen.lines)
+    journal.write(workflow_id, row["run_number"], pen.lines, parent_task_id=row["parent_task_id"])
 
 
 def describe(error: BaseException) -> str:

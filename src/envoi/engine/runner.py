@@ -69,7 +69,7 @@ _running_lock = threading.Lock()
 
 _LOADED = """t.task_id, t.activity, t.variables AS task_variables, t.memory, t.woken, t.forced, t.created_at,
     t.attempts, w.workflow_id, w.internal_name, w.label, w.run_number, w.definition_number,
-    w.variables, w.timezone, w.simulation, w.affinity, w.started_by_id,
+    w.variables, w.timezone, w.simulation, w.affinity, w.started_by_id, w.parent_task_id,
     (SELECT jsonb_agg(jsonb_build_object('event_id', e.event_id, 'source', e.source,
       'transition', e.transition, 'variables', e.variables) ORDER BY e.event_id)
       FROM xtk_workflow_event e WHERE e.task_id = t.task_id) AS events"""
@@ -80,7 +80,7 @@ _CLAIM: LiteralString = (
       AND state = 11
     RETURNING workflow_id, internal_name, label, run_number, definition_number, variables, timezone,
     simulation,
-      affinity, started_by_id)
+      affinity, started_by_id, parent_task_id)
   UPDATE xtk_workflow_task AS t SET status = 2, queued = false, lease_token = %(token)s, worker_id =
   %(worker)s,
     backend_pid = pg_backend_pid(), started_at = %(now)s, attempts = attempts + 1, cancel_requested = false
@@ -267,7 +267,7 @@ def _settle(claim: sql.Row, lease: Lease, ctx: TaskContext, outcome: Outcome, pe
     lifecycle.after_task(
         ctx.workflow_id, ctx.run_number, state, step, open_left=not outcome.completes, busy=due_now
     )
-    journal.write(ctx.workflow_id, ctx.run_number, pen.lines)
+    journal.write(ctx.workflow_id, ctx.run_number, pen.lines, parent_task_id=claim["parent_task_id"])
     return following
 
 
@@ -421,5 +421,7 @@ def _retry(claim: sql.Row, token: uuid.UUID, error: Retry, pen: Pen) -> None:
                 activity=claim["activity"],
                 error=str(error),
             )
-            journal.write(claim["workflow_id"], claim["run_number"], pen.lines)
+            journal.write(
+                claim["workflow_id"], claim["run_number"], pen.lines, parent_task_id=claim["parent_task_id"]
+            )
             dispatcher.schedule()

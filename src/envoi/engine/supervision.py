@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
+from django.db.models import Q
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -177,7 +178,8 @@ class JournalLine:
 
 def workflows(actor: Actor, *, folder_path: str | None = None, language: str) -> list[WorkflowRow]:
     """Return the workflows that the actor may see, of a branch of folders if one is given, by label."""
-    found = access.visible(actor)
+    # The copies that sub-workflows run are part of their parents, until one fails and has to be looked at.
+    found = access.visible(actor).filter(Q(parent_task_id=None) | Q(failed=True))
     if folder_path is not None:
         found = found.filter(folder__path__startswith=folder_path)
     with translation.override(language):
