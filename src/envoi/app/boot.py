@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envoi.kernel import config
-from envoi.kernel.errors import Broken, NotFound, Refused
+from envoi.kernel.errors import Broken, Conflict, NotFound, Refused
 
 if TYPE_CHECKING:
     from envoi.postgres.server import Lease
@@ -46,7 +46,8 @@ def boot(
     With `database=False` no server is started and no package is loaded; such a process must not import
     models. A later call that wants the database then boots in full. `packages` loads these instead of what
     the instance has installed, and lets `home` be empty: it is how an instance is created.
-    Raises NotFound when `home` holds no instance, Refused or Broken when the database cannot be had.
+    Raises NotFound when `home` holds no instance, Conflict when its creation was interrupted, Refused or
+    Broken when the database cannot be had.
     """
     global _current
     if _current is not None and (_current.lease is not None or not database):
@@ -64,6 +65,9 @@ def boot(
     lease = acquire(settings) if database else None
     if packages is None:
         packages = installed_packages(lease) if lease else ()
+        if lease and not packages:
+            lease.close()
+            raise Conflict(f"The instance in {home} is not complete; run `envoi init` to finish it.")
     _current = Instance(home, settings, lease, packages)
     return _current
 

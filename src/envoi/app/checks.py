@@ -77,7 +77,9 @@ def check(home: Path) -> dict[str, Any]:
     try:
         instance = boot.setup(home)
     except PlatformError as error:
-        findings.append(problem("database", _database_place(config), str(error), "See log/postgres.log."))
+        # A refusal names its remedy itself.
+        remedy = "Do that." if isinstance(error, Refused) else f"See {home}/log/postgres.log."
+        findings.append(problem("database", _database_place(config), str(error), remedy))
         return _result(asked, findings)
     put(INSIDE, instance)
     if not any(finding.thing == "migrations" for finding in findings):

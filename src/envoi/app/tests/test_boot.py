@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from envoi.app import boot
-from envoi.kernel.errors import NotFound
+from envoi.kernel.errors import Conflict, NotFound
 
 
 @pytest.fixture
@@ -27,6 +27,23 @@ def test_a_folder_without_an_instance_is_refused_with_the_remedy_and_left_empty(
         f"There is no instance in {tmp_path}; create one with `envoi init`, or name its folder by --home."
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_instance_whose_creation_was_interrupted_is_refused_with_the_remedy(fresh, tmp_path, monkeypatch):
+    class Lease:
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    lease = Lease()
+    (tmp_path / "envoi.toml").touch()
+    monkeypatch.setattr(boot, "acquire", lambda settings: lease)
+    monkeypatch.setattr(boot, "installed_packages", lambda lease: ())
+    with pytest.raises(Conflict, match="is not complete; run `envoi init` to finish it"):
+        boot.boot(tmp_path)
+    assert lease.closed
+    assert boot.boot(tmp_path, packages=("core_default",)).packages == ("core_default",)
 
 
 def test_a_process_without_database_starts_none(fresh, tmp_path):

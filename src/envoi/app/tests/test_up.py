@@ -172,6 +172,9 @@ def test_an_instance_goes_up_tells_how_it_stands_and_goes_down_without_a_trace(
     assert all({"name", "pid", "state", "since"} <= set(each) for each in processes.values())
     assert processes["up"]["pid"] == up.process.pid
 
+    shown = run_envoi("status", home=up.home, env=environment, code=0).out
+    assert [line.split()[0] for line in shown.splitlines()[-4:]] == ["up", "web", "worker", "postgres"]
+
     assert up.get("/healthz") == (200, "ok\n")
     code, figures = up.get("/metrics")
     assert code == 200
