@@ -128,8 +128,8 @@ def delete(actor: Actor, name: str) -> None:
             )
         if workflow.state not in (State.EDITION, State.FINISHED):
             raise Conflict(f"{name} is {State(workflow.state).label}. Stop it, then delete it.")
+        audit.record(actor, ENTITY, workflow.internal_name, audit.DELETED, workflow.workflow_id)
         remove(workflow)
-        audit.record(actor, ENTITY, name, audit.DELETED, workflow.pk)
 
 
 def remove(workflow: Workflow) -> None:
