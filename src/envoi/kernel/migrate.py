@@ -6,6 +6,8 @@ from django.core.management.sql import emit_post_migrate_signal, emit_pre_migrat
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
+from envoi.kernel import reading
+
 
 class _Executor(MigrationExecutor):
     """Applies each migration and the note that it was applied in one transaction.
@@ -44,10 +46,13 @@ def migrate() -> list[str]:
     targets = executor.loader.graph.leaf_nodes()
     plan = executor.migration_plan(targets)
     if not plan:
+        with transaction.atomic():
+            reading.withhold()
         return []
     with transaction.atomic():
         emit_pre_migrate_signal(0, False, connection.alias, plan=plan)
     state = executor.migrate(targets, plan)
     with transaction.atomic():
         emit_post_migrate_signal(0, False, connection.alias, plan=plan, apps=state.apps)
+        reading.withhold()
     return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
