@@ -400,6 +400,8 @@ def test_a_lease_closes_twice(home: Path) -> None:
     lease = acquire(home)
     lease.close()
     lease.close()
+    wait_for(lambda: not keeper_lives(home))
+    assert running(home) is None
 
 
 def test_a_session_of_another_process_is_not_touched_by_closing(home: Path) -> None:
