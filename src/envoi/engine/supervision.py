@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from statistics import median
 from typing import Any
 
@@ -601,3 +602,54 @@ def _task_row(task: sql.Row, now: datetime) -> TaskRow:
 
 def _count(text: str | None) -> int | None:
     return int(text) if text is not None and text.lstrip("-").isdecimal() else None
+
+
+class Filter(StrEnum):
+    """Filters of the monitoring page (engine.md §8.3)."""
+
+    ALL = "all"
+    EDITING = "editing"
+    IN_PROGRESS = "in_progress"
+    STARTED = "started"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    FAILED = "failed"
+    STOPPED_PRODUCTION = "stopped_production"
+    ACTION_REQUIRED = "action_required"
+
+
+def matches(row: WorkflowRow, wanted: Filter) -> bool:
+    """Return whether a row belongs under a filter. Templates belong under no other than "all"."""
+    if wanted is Filter.ALL:
+        return True
+    if row.is_model:
+        return False
+    match wanted:
+        case Filter.EDITING:
+            return row.state == State.EDITION
+        case Filter.IN_PROGRESS:
+            return row.word in {"working", "long", "late"}
+        case Filter.STARTED:
+            return row.state == State.STARTED
+        case Filter.PAUSED:
+            return row.state == State.PAUSED
+        case Filter.FINISHED:
+            return row.state == State.FINISHED
+        case Filter.FAILED:
+            return row.failed
+        case Filter.STOPPED_PRODUCTION:
+            # Whoever gives a workflow the severity Production wants it to run; Normal silences this.
+            return row.severity > 0 and row.state in (State.EDITION, State.FINISHED, State.PAUSED)
+        case _:
+            return row.failed or row.word in {"approval", "late"}
+
+
+def summary(rows: Sequence[WorkflowRow]) -> list[str]:
+    """Return the lines of the monitoring page's summary, in the active language: one for each that
+    has failed.
+    """
+    return [
+        _("Workflow failed: %(label)s (%(name)s)") % {"label": row.label, "name": row.internal_name}
+        for row in rows
+        if row.failed
+    ]
