@@ -290,3 +290,19 @@ def faults(page, address: str) -> list[str]:
         for violation in answer.response["violations"]
         if violation["impact"] in ("serious", "critical", "moderate")
     ]
+
+
+def test_ticks_outlive_a_change_and_lead_to_one_question(visit, workflows):
+    page = visit(LIST)
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    page.get_by_role("checkbox", name="Tick tidy").check()
+    expect(page.locator(".ticked")).to_contain_text("2 ticked")
+    commands.post(admin_actor(), "tidy", Command.PAUSE)
+    expect(page.locator("tr[id]", has_text="tidy")).to_contain_text("Pausing…", timeout=8000)
+    expect(page.locator(".ticked")).to_contain_text("2 ticked")
+    page.get_by_role("button", name="Stop…").click()
+    expect(page.get_by_role("heading", level=2)).to_have_text("Stop 2 workflows?")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.wait_for_url(f"**{LIST}")
+    expect(page.locator("tr[id]", has_text="tidy")).to_contain_text("Stopping…")

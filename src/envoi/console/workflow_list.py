@@ -13,7 +13,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from envoi.console import explorer, faces, folder_kinds, live, words
+from envoi.console import explorer, faces, folder_kinds, live, words, workflow_bulk, workflow_commands
 from envoi.console.access import actor_of_request
 from envoi.console.faces import Face
 from envoi.console.folder_kinds import FolderKind
@@ -115,7 +115,12 @@ def _list(
         path = folder.path if folder else None
         language = translation.get_language() or "en"
         rows = supervision.workflows(actor, folder_path=path, language=language)
-        shown = {**context, **content(request, rows, folder), "etag": etag, "here": request.get_full_path()}
+        shown = {
+            **context,
+            **content(request, actor, rows, folder),
+            "etag": etag,
+            "here": request.get_full_path(),
+        }
         return render(
             request, "console/workflows/list.html" if live.wants_region(request) else template, shown
         )
@@ -123,7 +128,9 @@ def _list(
     return live.answer(request, etag, draw)
 
 
-def content(request: HttpRequest, rows: Sequence[WorkflowRow], folder: Folder | None) -> dict[str, Any]:
+def content(
+    request: HttpRequest, actor: Actor, rows: Sequence[WorkflowRow], folder: Folder | None
+) -> dict[str, Any]:
     """Return what the list shows: sentence, chips, groups; filtered by `q` and `state`, cut at `n` rows."""
     query, state = request.GET.get("q", "").strip(), request.GET.get("state", "")
     matching = [row for row in rows if _matches(row, query)]
@@ -150,6 +157,12 @@ def content(request: HttpRequest, rows: Sequence[WorkflowRow], folder: Folder | 
         "more": f"?{urlencode({'q': query, 'state': state, 'n': limit // PAGE + 1})}" if more else "",
         "zone": words.zone_name(),
         "icons": faces.EVERY_ICON,
+        "bulk": [
+            (slug, workflow_commands.label_of(slug), workflow_commands.ICONS[slug], slug == "stop")
+            for slug in workflow_bulk.OFFERED
+        ]
+        if any(access.may_operate(actor, technical=row.technical) for row in chosen)
+        else [],
     }
 
 

@@ -301,3 +301,32 @@ def test_a_page_costs_few_queries_whatever_the_number_of_workflows(admin, django
     first = region(admin, TECHNICAL)
     with django_assert_max_num_queries(8):
         assert region(admin, TECHNICAL, first["ETag"]).status_code == 304
+
+
+def test_one_command_for_several_says_which_can_and_reports_each_refusal(admin, fine, broken):
+    page = text(admin, TECHNICAL)
+    assert re.findall(r'name="name" value="(\w+)"', page)[0] == "breaks"
+    asked = text(admin, "/selected-workflows?command=pause&name=tidy&name=breaks&next=/workflows/")
+    assert "Pause 1 workflow?" in asked
+    assert re.findall(r'type="hidden" name="name" value="(\w+)"', asked) == ["tidy"]
+    assert "Left as it is" in asked
+    answer = admin.post(
+        "/selected-workflows",
+        {"command": "pause", "name": ["tidy", "breaks"], "next": "/workflows/"},
+        follow=True,
+    )
+    shown = answer.content.decode()
+    assert "Asked for 1 workflow." in shown
+    assert "breaks: Pause is not possible for breaks" in shown
+    fine.refresh_from_db()
+    assert fine.state == 12
+
+
+def test_who_may_not_operate_gets_no_ticks(fine):
+    assert 'name="name"' not in text(reader("WORKFLOW"), TECHNICAL)
+    refused = reader("WORKFLOW", language="en").post(
+        "/selected-workflows", {"command": "stop", "name": ["tidy"]}
+    )
+    assert refused.status_code == 302
+    fine.refresh_from_db()
+    assert fine.state == 11

@@ -49,12 +49,27 @@
     }
     held = null;
     hideOffer();
+    ticked = new Set([...region.querySelectorAll("tbody :checked")].map((box) => box.value));
   });
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
     if (!detail.elt.dataset?.live && !detail.target?.dataset?.live) return;
     const { status } = detail.xhr;
     if (status === 304 || status === 200) heard(detail.xhr.getResponseHeader("Envoi-Time"));
   });
+  // Ticks outlive a swap; their number stands beside the commands.
+  let ticked = new Set();
+  const boxes = () => [...document.querySelectorAll("#ticks tbody input")];
+  const tick = () => { boxes().forEach((box) => { if (ticked.has(box.value)) box.checked = true; }); count(); };
+  const count = () => {
+    const n = document.getElementById("ticked"), all = document.getElementById("tick-all");
+    if (n) n.textContent = boxes().filter((box) => box.checked).length;
+    if (all) all.hidden = false;
+  };
+  document.addEventListener("change", ({ target }) => {
+    if (target.id === "tick-all") boxes().forEach((box) => { box.checked = target.checked; });
+    count();
+  });
+  count();
   const bar = () => document.getElementById("moved");
   const offer = (count) => {
     const b = bar();
@@ -107,6 +122,7 @@
     else if (event.key === "g") { waiting = true; setTimeout(() => { waiting = false; }, 1500); }
     else if (event.key === "j") move(1);
     else if (event.key === "k") move(-1);
+    else if (event.key === "x") document.activeElement.closest("tr")?.querySelector("input[type=checkbox]")?.click();
     else if (event.key === "?") {
       dialog().replaceChildren(document.getElementById("keys-help").content.cloneNode(true));
       open();
@@ -125,7 +141,7 @@
     const stop = all.find((act) => act === document.activeElement) || picture.querySelector(".act.sel") || all[0];
     all.forEach((act) => act.setAttribute("tabindex", act === stop ? "0" : "-1"));
   });
-  document.addEventListener("htmx:afterSettle", rove);
+  document.addEventListener("htmx:afterSettle", () => { rove(); tick(); });
   rove();
   document.addEventListener("keydown", (event) => {
     const here = event.target.closest?.(".wf a.act");
