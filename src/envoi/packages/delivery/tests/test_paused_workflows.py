@@ -10,11 +10,10 @@ import pytest
 from aiosmtpd.controller import Controller
 from django.conf import settings
 
-from envoi.engine import commands, editing, supervision, worktable
+from envoi.engine import commands, editing, supervision
 from envoi.engine.commands import Command
-from envoi.engine.definition import Activity
 from envoi.engine.models import Severity, State, Workflow
-from envoi.engine.testing import chain, lines, make_workflow, run_to, run_until_passive, start, tasks
+from envoi.engine.testing import lines, run_to, run_until_passive, start, tasks
 from envoi.kernel import clock as kernel_clock
 from envoi.kernel import options, outbox
 from envoi.kernel.config import SmtpConfig
@@ -24,6 +23,7 @@ from envoi.kernel.rights import Right, actor_of
 from envoi.kernel.testing import admin_actor, make_actor, make_operator
 from envoi.packages.delivery.models import PausedWorkflow
 from envoi.packages.delivery.services import paused_workflows
+from envoi.packages.delivery.testing import make_paused_workflow
 from envoi.packages.delivery.workflows.cleanup_paused_workflows import workflow as shipped
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore::UserWarning:aiosmtpd")]
@@ -72,19 +72,6 @@ def _monday(clock):
     clock.move_to(MONDAY)
 
 
-def held(name="WKF_spring", **properties):
-    """Return a workflow that pauses as soon as it is started, with a work table."""
-    creator = make_operator(f"creator-{name}", rights=(Right.ADMINISTRATION,), email="creator@example.org")
-    found = make_workflow(
-        chain(Activity("start", "start"), Activity("end", "last", execution="hold")),
-        name=name, actor=actor_of(creator), **properties,
-    )  # fmt: skip
-    start(found)
-    assert found.state == State.PAUSED
-    worktable.create(found.pk, found.run_number, [worktable.Column("id", "bigint")], "id")
-    return found
-
-
 def begin():
     start(Workflow.objects.get(internal_name=NAME))
 
@@ -98,7 +85,7 @@ def test_eight_days_bring_a_notice_to_those_concerned_and_four_weeks_the_end(clo
     make_operator("root", rights=(Right.ADMINISTRATION,), email="root@example.org")
     make_operator("sue", groups=("watchers",), email="sue@example.org")
     make_operator("mute", groups=("watchers",))
-    workflow = held(supervisor_group_id=Group.objects.get(name="watchers").pk)
+    workflow = make_paused_workflow(supervisor_group_id=Group.objects.get(name="watchers").pk)
     changer = make_operator("changer", rights=(Right.ADMINISTRATION,), email="changer@example.org")
     editing.save(actor_of(changer), workflow.internal_name, description="changed")
     begin()
@@ -133,7 +120,7 @@ def test_eight_days_bring_a_notice_to_those_concerned_and_four_weeks_the_end(clo
 @pytest.mark.case("E38")
 @pytest.mark.parametrize("severity", [Severity.PRODUCTION, Severity.CRITICAL])
 def test_other_severities_than_normal_are_never_touched(clock, sink, severity):
-    workflow = held(production=int(severity))
+    workflow = make_paused_workflow(production=int(severity))
     begin()
     run_to(MONDAY + timedelta(days=60), clock)
     workflow.refresh_from_db()
@@ -145,7 +132,7 @@ def test_other_severities_than_normal_are_never_touched(clock, sink, severity):
 @pytest.mark.case("E38")
 def test_with_a_period_of_two_days_the_end_comes_about_day_eight(clock, sink):
     options.set(paused_workflows.OPTION, 2, actor=admin_actor())
-    workflow = held()
+    workflow = make_paused_workflow()
     begin()
     told = []
     for hours in range(0, 11 * 24, 6):
@@ -162,7 +149,7 @@ def test_a_pause_in_the_middle_of_the_week_is_told_of_daily_when_the_period_is_s
     options.set(paused_workflows.OPTION, 2, actor=admin_actor())
     begin()
     run_to(MONDAY + timedelta(days=3, hours=10), clock)
-    workflow = held()
+    workflow = make_paused_workflow()
     run_to(MONDAY + timedelta(days=20), clock)
     workflow.refresh_from_db()
     assert workflow.state == State.FINISHED
@@ -180,7 +167,7 @@ def test_the_days_between_two_mondays_are_one_task_that_ends_before_the_next(clo
 
 
 def test_a_resumed_workflow_counts_anew(clock, sink):
-    workflow = held()
+    workflow = make_paused_workflow()
     begin()
     run_to(MONDAY + timedelta(days=22), clock)
     assert len(sink.take()) == 3
@@ -201,7 +188,7 @@ def test_a_resumed_workflow_counts_anew(clock, sink):
 
 def test_each_person_is_told_once_and_in_their_language(sink, clock):
     operator = make_operator("sofia", rights=(Right.WORKFLOW,), email="sofia@example.org", language="fr")
-    workflow = held(supervisor_operator_id=operator.pk)
+    workflow = make_paused_workflow(supervisor_operator_id=operator.pk)
     Workflow.objects.filter(pk=workflow.pk).update(created_by=operator, modified_by=operator)
     clock.step(days=8)
     assert paused_workflows.look_after(actor=admin_actor()) == 1
@@ -214,14 +201,14 @@ def test_each_person_is_told_once_and_in_their_language(sink, clock):
 def test_without_supervisors_the_standard_group_is_told(sink, clock):
     make_operator("watch", groups=(paused_workflows.STANDARD_GROUP,), email="watch@example.org")
     make_operator("gone", groups=(paused_workflows.STANDARD_GROUP,), email="gone@example.org", disabled=True)
-    held()
+    make_paused_workflow()
     clock.step(days=8)
     paused_workflows.look_after(actor=admin_actor())
     assert sink.recipients() == ["creator@example.org", "watch@example.org"]
 
 
 def test_a_second_run_of_the_same_day_writes_nothing_more(clock):
-    held()
+    make_paused_workflow()
     clock.step(days=8)
     assert paused_workflows.look_after(actor=admin_actor()) == 1
     written = OutboxItem.objects.count()
@@ -231,7 +218,7 @@ def test_a_second_run_of_the_same_day_writes_nothing_more(clock):
 
 
 def test_a_check_that_was_missed_for_weeks_gives_one_notice_not_four(clock, sink):
-    workflow = held()
+    workflow = make_paused_workflow()
     clock.step(days=90)
     for day in range(3):
         paused_workflows.look_after(actor=admin_actor())
@@ -242,7 +229,7 @@ def test_a_check_that_was_missed_for_weeks_gives_one_notice_not_four(clock, sink
 
 
 def test_its_work_tables_stay_for_the_cleanup(clock, db):
-    workflow = held()
+    workflow = make_paused_workflow()
     for _ in range(4):
         clock.step(days=8)
         paused_workflows.look_after(actor=admin_actor())
@@ -253,7 +240,7 @@ def test_its_work_tables_stay_for_the_cleanup(clock, db):
 
 @pytest.mark.parametrize("value", [0, -3])
 def test_a_period_that_is_none_is_refused_and_nothing_written(clock, value):
-    held()
+    make_paused_workflow()
     options.set(paused_workflows.OPTION, value, actor=admin_actor())
     clock.step(days=90)
     with pytest.raises(Invalid, match="1 or more"):

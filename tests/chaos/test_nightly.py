@@ -1,0 +1,207 @@
+"""Each technical workflow is killed at ten moments; what it and its next run leave equals an undisturbed run.
+
+A workflow that a package ships has its row in CASES: how to prepare an instance on which it has something to
+do, and the tables that it writes. It is run by a real worker that dies before one of its statements: of all
+that an undisturbed run sends, ten are chosen, from the first to the last. Then its tasks are taken over.
+"""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import connection, connections
+
+from envoi.app.testing import RUN
+from envoi.engine import ticker
+from envoi.engine.models import Task, TaskState, Worker, WorkerState, Workflow
+from envoi.engine.testing import make_workflow, run_to, run_until_passive, start
+from envoi.engine.workflow import end as end_activity
+from envoi.engine.workflow import fork
+from envoi.kernel import clock as kernel_clock
+from envoi.packages.delivery.models import PausedWorkflow
+from envoi.packages.delivery.testing import make_paused_workflow
+from envoi.postgres import databases
+
+pytestmark = [pytest.mark.chaos]
+VICTIM = Path(__file__).with_name("victim.py")
+MOMENTS = 10
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to try one workflow."""
+
+    prepare: Callable[[kernel_clock.Frozen], object]
+    """Leaves the clock where the workflow is to be started."""
+    tables: tuple[str, ...]
+    """What it writes, besides mails, audit, and the state, tasks and journals of workflows."""
+    next_run: timedelta
+
+
+def paused_workflows(clock: kernel_clock.Frozen) -> None:
+    """One is due for its first notice, one for its last; one is exempt, one is paused since yesterday."""
+    monday = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
+    clock.move_to(monday - timedelta(days=29))
+    last = make_paused_workflow("last")
+    make_paused_workflow("exempt", production=1)
+    clock.move_to(monday - timedelta(days=8))
+    PausedWorkflow.objects.create(
+        workflow_id=last.pk, paused_at=last.paused_at, notices=3, noticed_at=monday - timedelta(days=7)
+    )
+    make_paused_workflow("first")
+    clock.move_to(monday - timedelta(days=1))
+    make_paused_workflow("fresh")
+    clock.move_to(monday)
+
+
+def finished_runs(clock: kernel_clock.Frozen) -> None:
+    clock.move_to(datetime(2026, 11, 24, 4, 0, tzinfo=UTC))
+    for number in range(3):
+        diagram = (fork("split", then=("one", "two")), end_activity("one"), end_activity("two"))
+        start(make_workflow(diagram, name=f"ran{number}"))
+        clock.step(minutes=7)
+
+
+CASES = {
+    "cleanupPausedWorkflows": Case(paused_workflows, ("nms_paused_workflow",), timedelta(days=7)),
+    "collectDataHeatMapService": Case(finished_runs, ("xtk_heat_map_task",), timedelta(days=1)),
+}
+
+
+def test_every_shipped_workflow_has_its_case(db):
+    shipped = Workflow.objects.filter(built_in=True).values_list("internal_name", flat=True)
+    assert sorted(shipped) == sorted(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_killed_at_ten_moments_it_ends_as_if_undisturbed(name, committed_db, clock, request, tmp_path):
+    case, stage = CASES[name], Stage(request.config.stash[RUN].lease, committed_db, tmp_path)
+    case.prepare(clock)
+    workflow = start(Workflow.objects.get(internal_name=name))
+    due = Task.objects.get(workflow=workflow, status=TaskState.PENDING).due_at
+    clock.move_to(due)
+
+    with stage.copy() as victim:
+        process = victim(0)
+        wait_until(lambda: Task.objects.filter(workflow=workflow, status=TaskState.COMPLETED).count() > 1)
+        wait_until(lambda: not Workflow.objects.filter(pk=workflow.pk, busy_since__isnull=False).exists())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        sent = int(stage.file.read_text())
+        undisturbed = outcome(case, clock, due)
+    assert sent >= MOMENTS
+    assert undisturbed["tasks"][name] != []
+
+    for moment in sorted({1 + each * (sent - 1) // (MOMENTS - 1) for each in range(MOMENTS)}):
+        clock.move_to(due)
+        with stage.copy() as victim:
+            assert victim(moment).wait(60) == -signal.SIGKILL, f"it has not reached statement {moment}"
+            for worker in Worker.objects.filter(state=WorkerState.RUNNING).values_list("pk", flat=True):
+                ticker.bury(worker)
+            disturbed = outcome(case, clock, due)
+        assert disturbed == undisturbed, f"killed before statement {moment} of {sent}"
+
+
+class Stage:
+    """The prepared database, and copies of it to be killed on."""
+
+    def __init__(self, lease, prepared, folder: Path) -> None:
+        self.lease, self.prepared, self.file = lease, prepared, folder / "sent"
+        self.clock_file = folder / "clock"
+
+    @contextmanager
+    def copy(self) -> Iterator[Callable[[int], subprocess.Popen[bytes]]]:
+        """Work on a copy, in this process and in the victims that it starts."""
+        name = f"k_{secrets.token_hex(6)}"
+        connections.close_all()
+        databases.create_database(self.lease, name, template=self.prepared.name)
+        kept, settings.DATABASES["default"]["NAME"] = settings.DATABASES["default"]["NAME"], name
+        self.clock_file.write_text(kernel_clock.now().isoformat())
+        started: list[subprocess.Popen[bytes]] = []
+
+        def victim(deadly: int) -> subprocess.Popen[bytes]:
+            environment = os.environ | self.prepared.env | {
+                "DATABASE_URL": self.lease.url(dbname=name), "ENVOI_CLOCK_FILE": str(self.clock_file),
+            }  # fmt: skip
+            command = [sys.executable, str(VICTIM), str(deadly), str(self.file)]
+            started.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
+            return started[-1]
+
+        try:
+            yield victim
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
+            connections.close_all()
+            settings.DATABASES["default"]["NAME"] = kept
+            databases.drop_database(self.lease, name)
+
+
+def outcome(case: Case, clock: kernel_clock.Frozen, due: datetime) -> dict[str, object]:
+    """Finish what is left, let the next run come, and return all that is there then, without row numbers."""
+    run_until_passive()
+    first = picture(case)
+    run_to(due + case.next_run, clock)
+    return picture(case) | {"first": first}
+
+
+def picture(case: Case) -> dict[str, object]:
+    tables = {
+        table: rows(
+            f"SELECT to_jsonb(r) - 'task_id' AS row FROM {table} r ORDER BY (to_jsonb(r) - 'task_id')::text"
+        )
+        for table in case.tables
+    }
+    return {
+        **tables,
+        "mails": rows("SELECT key, payload, state FROM xtk_outbox ORDER BY key"),
+        "audit": rows(
+            "SELECT entity, entity_key, action, at, operator_name FROM xtk_audit ORDER BY audit_id"
+        ),
+        "workflows": rows(
+            "SELECT internal_name, state, failed, paused_at, finished_at, variables FROM xtk_workflow"
+            " ORDER BY internal_name"
+        ),
+        "tasks": by_workflow(
+            "SELECT w.internal_name, t.activity, t.status, t.completed_at FROM xtk_workflow_task t"
+            " JOIN xtk_workflow w USING (workflow_id) ORDER BY t.task_id"
+        ),
+        # Not what the take-over says, nor the numbers of tasks: those of what was rolled back are left out.
+        "journals": by_workflow(
+            "SELECT w.internal_name, l.activity, l.level, l.message, l.params - 'task' AS params, l.at"
+            " FROM xtk_workflow_log l JOIN xtk_workflow w USING (workflow_id)"
+            " WHERE NOT starts_with(l.message, 'Worker %(worker)s has died') ORDER BY l.log_id"
+        ),
+    }
+
+
+def rows(query: str) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return [json.dumps(row, default=str) for row in cursor.fetchall()]
+
+
+def by_workflow(query: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for row in rows(query):
+        found.setdefault(json.loads(row)[0], []).append(row)
+    return found
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, f"not done after {seconds} s"
+        time.sleep(0.05)
