@@ -15,7 +15,7 @@ from envoi.console import faces, live, monitoring, words, workflow_list
 from envoi.console.access import actor_of_request
 from envoi.console.hooks import FirstStep, pages
 from envoi.console.navigation import Word, under
-from envoi.engine import access, supervision
+from envoi.engine import access, approvals, supervision
 from envoi.kernel.models import Operator
 from envoi.kernel.rights import Actor, Right
 
@@ -51,13 +51,15 @@ def _waiting(actor: Actor) -> dict[str, Any]:
     rows = supervision.workflows(actor, language=translation.get_language() or "en")
     lines = [workflow_list.line(row) for row in rows if workflow_list.needs_attention(row)]
     things = monitoring.problems(actor, [], monitoring.processes()) if actor.is_administrator else []
-    waiting = len(lines) + len(things)
+    questions = approvals.pending(actor)
+    waiting = len(lines) + len(things) + len(questions)
     return {
         "heading": ngettext("%(n)d thing waits for you", "%(n)d things wait for you", waiting)
         % {"n": waiting}
         if waiting
         else _("Nothing waits for you"),
         "lines": lines,
+        "questions": questions,
         "problems": things,
         "working": [workflow_list.line(row) for row in rows if row.word == "working"][:10],
         "sees_workflows": actor.has(Right.WORKFLOW),

@@ -69,6 +69,7 @@ class Entry:
 ADMINISTRATION = frozenset({Right.ADMINISTRATION})
 SHELL = (
     Entry(Word.HOME, _("Home"), "console:home", position=0),
+    Entry(Word.HOME, _("Decisions"), "console:decisions", position=10),
     Entry(Word.WORKFLOWS, _("Workflows"), "console:workflows", frozenset({Right.WORKFLOW}), position=0),
     Entry(Word.MONITORING, _("Monitoring"), "console:monitoring", frozenset({Right.WORKFLOW}), position=0),
     Entry(Word.EXPLORER, _("Explorer"), "console:explorer", position=0),

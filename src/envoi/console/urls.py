@@ -7,6 +7,7 @@ from django.urls import include, path
 from envoi.console import (
     account,
     administration,
+    decisions,
     explorer,
     home,
     monitoring,
@@ -31,6 +32,9 @@ own = [
     path("account/sessions/end", account.end_sessions, name="end-sessions"),
     path("account/authenticator", second_factor.enrol, name="second-factor"),
     path("account/authenticator/off", second_factor.disable, name="second-factor-off"),
+    path("decisions/", decisions.decisions, name="decisions"),
+    path("decisions/<int:number>", decisions.decision, name="decision"),
+    path("approve/<str:token>", decisions.by_link, name="approve"),
     path("search", search.search, name="search"),
     path("monitoring/", monitoring.monitoring, name="monitoring"),
     path("monitoring/mail/<int:number>", monitoring.send_again, name="send-again"),

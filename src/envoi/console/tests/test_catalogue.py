@@ -46,7 +46,7 @@ def test_every_message_has_a_french_text(room):
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
 def test_a_translation_keeps_the_places_of_its_message(room):
     for message in catalogue.catalogue(room, "fr"):
-        for original, text in both(message) if message.id else ():
+        for original, text in both(message) if message.id and catalogue.has_text(message) else ():
             assert sorted(PLACE.findall(text)) == sorted(PLACE.findall(original)), text
 
 
