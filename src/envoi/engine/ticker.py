@@ -58,6 +58,8 @@ class Ticker(threading.Thread):
             if row is not None and row["mine"]:
                 break
             self.stopping.wait(BEAT_S)
+        # While the database was away nobody could beat: every worker is watched anew.
+        self.watch = Watch()
         raw = cast("psycopg.Connection[Any]", connection.connection)
         raw.execute(f"LISTEN {dispatcher.TICK}")
         while not self.stopping.is_set():
