@@ -10,7 +10,6 @@ rolls everything back.
 from __future__ import annotations
 
 import logging
-import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils.translation import gettext_noop as _
 
 from envoi.engine import dispatcher, journal, lifecycle, scripts, sql
@@ -64,8 +63,7 @@ class Cancellation:
 
 
 running: dict[int, Cancellation] = {}
-"""Tasks that this process is working on."""
-_running_lock = threading.Lock()
+"""Tasks that this process is working on, or about to claim."""
 
 _LOADED = """t.task_id, t.activity, t.variables AS task_variables, t.memory, t.woken, t.forced, t.created_at,
     t.attempts, w.workflow_id, w.internal_name, w.label, w.run_number, w.definition_number,
@@ -128,27 +126,24 @@ def run_task(
     business (the workflow's error policy); only a lost database escapes.
     """
     lease = Lease(task_id, uuid.uuid4(), worker_id, clock.monotonic() + chain_s, draining)
-    claim = sql.one(_CLAIM, {"task": task_id, "token": lease.token, "worker": worker_id, "now": clock.now()})
-    if claim is None:
-        return False
-    while claim is not None:
-        following = _guarded(claim, lease)
-        if following is None:
-            break
-        lease = following
-        claim = sql.one(_GO_ON, {"task": lease.task_id, "token": lease.token})
-    return True
-
-
-def _guarded(claim: sql.Row, lease: Lease) -> Lease | None:
-    cancellation = Cancellation()
-    with _running_lock:
-        running[lease.task_id] = cancellation
+    # Known before it is claimed: what is claimed and not known was lost, and is given back.
+    running[task_id] = Cancellation()
     try:
-        return _work(claim, lease, cancellation)
-    finally:
-        with _running_lock:
+        claim = sql.one(
+            _CLAIM, {"task": task_id, "token": lease.token, "worker": worker_id, "now": clock.now()}
+        )
+        claimed = claim is not None
+        while claim is not None:
+            following = _work(claim, lease, running[lease.task_id])
+            if following is None:
+                break
             running.pop(lease.task_id, None)
+            lease = following
+            running[lease.task_id] = Cancellation()
+            claim = sql.one(_GO_ON, {"task": lease.task_id, "token": lease.token})
+        return claimed
+    finally:
+        running.pop(lease.task_id, None)
 
 
 def _work(claim: sql.Row, lease: Lease, cancellation: Cancellation) -> Lease | None:
@@ -169,7 +164,11 @@ def _work(claim: sql.Row, lease: Lease, cancellation: Cancellation) -> Lease | N
     except BaseException as error:
         if connection_lost(error):
             connection.close()
-            give_back(claim["task_id"], token)
+            try:
+                give_back(claim["task_id"], token)
+            except (DatabaseError, psycopg.Error) as again:
+                # The database is away for longer: the worker's beat gives the task back when it has returned.
+                logger.warning("task %s waits for the database: %s", claim["task_id"], again)
         elif isinstance(error, Retry):
             _retry(claim, token, error, pen)
         elif isinstance(error, Exception):

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -151,6 +152,7 @@ class Beat(threading.Thread):
         super().__init__(name="beat", daemon=True)
         self.worker_id = worker_id
         self.stopping = threading.Event()
+        self.suspects: set[tuple[int, uuid.UUID]] = set()
 
     def run(self) -> None:
         """Beat until told to stop."""
@@ -171,11 +173,20 @@ class Beat(threading.Thread):
                 "worker": self.worker_id,
             },
         )
-        if not runner.running:
-            return
-        for task in sql.rows(
-            "SELECT task_id FROM xtk_workflow_task WHERE worker_id = %(worker)s AND status = 2 AND cancel_requested",
+        held = sql.rows(
+            """SELECT task_id, lease_token, cancel_requested FROM xtk_workflow_task
+               WHERE worker_id = %(worker)s AND status = 2""",
             {"worker": self.worker_id},
-        ):
-            if cancellation := runner.running.get(task["task_id"]):
+        )
+        lost = {
+            (task["task_id"], task["lease_token"]) for task in held if task["task_id"] not in runner.running
+        }
+        # Twice in a row: a task that is just being settled is no longer ours a moment later.
+        for task_id, token in lost & self.suspects:
+            logger.warning("task %s was left behind; it is queued again", task_id)
+            runner.give_back(task_id, token)
+        self.suspects = lost
+        for task in held:
+            cancellation = runner.running.get(task["task_id"])
+            if task["cancel_requested"] and cancellation is not None:
                 cancellation.request()
