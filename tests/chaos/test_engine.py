@@ -120,6 +120,16 @@ class Instance:
             name=f"^{chosen}[0-9]+$",
         )[0]["count"]
 
+    def standing(self) -> list[dict[str, Any]]:
+        """Return what is known of the tasks that are still open."""
+        return self.ask(
+            """SELECT t.task_id, t.activity, t.status, t.queued, t.attempts, t.backend_pid, w.name, w.state, w.beat,
+                 (SELECT count(*) FROM procrastinate_jobs j WHERE (j.args->>'task')::bigint = t.task_id) AS jobs,
+                 (SELECT a.query FROM pg_stat_activity a WHERE a.pid = t.backend_pid) AS query
+               FROM xtk_workflow_task t LEFT JOIN xtk_worker w USING (worker_id)
+               WHERE t.status IN (0, 2, 5, 6) AND (t.due_at IS NOT NULL OR t.status <> 0)"""
+        )
+
     def busy(self) -> dict[int, dict[str, Any]]:
         """Return pid -> number, name and tasks of the workers of ours that hold a running task."""
         rows = self.ask(
