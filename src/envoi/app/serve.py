@@ -8,12 +8,8 @@ requests: nobody is refused.
 import logging
 import os
 import socket
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from envoi.app import ties
 from envoi.kernel.config import Config
 from envoi.kernel.errors import Conflict
 
@@ -30,11 +26,12 @@ def serve(config: Config) -> None:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
-    from granian.server import MPServer
+
+    from envoi.app.front import Front
 
     # It holds eight threads for many; ours wait for the database most of the time.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
-    server = MPServer(
+    front = Front(
         target=APPLICATION,
         address=config.web.host,
         port=config.web.port,
@@ -49,7 +46,8 @@ def serve(config: Config) -> None:
         ),
         websockets=False,
         workers_kill_timeout=STOP_SECONDS,
-        respawn_interval=2.0,
+        # From having loaded to listening.
+        respawn_interval=0.5,
         log_level=LogLevels.warning,
         log_dictconfig={
             "handlers": {},
@@ -57,15 +55,7 @@ def serve(config: Config) -> None:
             "loggers": {"_granian": {"propagate": True}, "granian.access": {"propagate": True}},
         },
     )
-    server.serve(target_loader=partial(application, os.getpid()), wrap_loader=True)
-
-
-def application(parent: int, target: str) -> Callable[..., Any]:
-    """Load the WSGI application in the process that serves it, tied to granian's own, `parent`."""
-    ties.die_with(parent)
-    from envoi.app.wsgi import application as loaded
-
-    return loaded
+    front.run()
 
 
 def claim(host: str, port: int) -> None:

@@ -35,8 +35,10 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 HEALTHY_AFTER = 60.0
 """Seconds after which a start counts as good: the next crash waits the first pause again."""
-SETTLE = 3.0
-"""Seconds that all have run before a reload takes away the next."""
+SETTLE = 5.0
+"""Seconds that a fresh process has run before the one that it replaces, or the next in a reload, is taken
+away.
+"""
 STATE_FILE = "run/processes.json"
 LOCK = "up.lock"
 LINES_KEPT = 20
@@ -97,8 +99,8 @@ class Child:
     reason: str = ""
     again: bool = False
     """Whether it is started once more when it has stopped."""
-    retiring: bool = False
-    """Whether another has taken its place already; it is forgotten when it ends."""
+    successor: "Child | None" = None
+    """Who has taken its place already; it is asked to end soon, and forgotten when it has."""
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
     partial: bytes = b""
 
@@ -235,6 +237,8 @@ class Supervisor:
                 self._start(child)
             elif child.state is State.STOPPING:
                 self._kill(child)
+            elif child.successor is not None:
+                self._retire(child, child.successor)
             elif child.state is State.RUNNING:
                 log.info(
                     "process is recycled", extra={"child": child.name, "age_s": round(now - child.started)}
@@ -250,7 +254,7 @@ class Supervisor:
         # One at a time: while one is away, its fellows do the work.
         while self._reloads and self._settled_at() <= now:
             child = self._reloads.pop(0)
-            if child.state is not State.RUNNING or child.popen is None:
+            if child.state is not State.RUNNING or child.popen is None or child.successor is not None:
                 continue
             if child.program.reload_signal is not None:
                 log.info("process is reloaded", extra={"child": child.name})
@@ -264,7 +268,7 @@ class Supervisor:
             child
             for child in self.children
             # What crashes over and over must not keep the others from being reloaded.
-            if not child.retiring and not (child.state is State.WAITING and child.reason)
+            if child.successor is None and not (child.state is State.WAITING and child.reason)
         ]
         if any(child.state is not State.RUNNING for child in standing):
             return math.inf
@@ -306,11 +310,18 @@ class Supervisor:
             child.again = True
             self._terminate(child, program.stop_seconds)
             return
-        child.retiring = True
-        successor = Child(child.name, program, restarts=child.restarts)
-        self.children.insert(self.children.index(child), successor)
-        self._start(successor)
-        self._terminate(child, program.overlap_seconds)
+        child.successor = Child(child.name, program, restarts=child.restarts)
+        self.children.insert(self.children.index(child), child.successor)
+        self._start(child.successor)
+        child.due = clock.monotonic() + self._settle
+
+    def _retire(self, child: Child, successor: Child) -> None:
+        """Ask a child to end whose successor has run for a moment; otherwise look again later."""
+        now = clock.monotonic()
+        if successor.state is State.RUNNING and now - successor.started >= self._settle:
+            self._terminate(child, child.program.overlap_seconds)
+        else:
+            child.due = now + self._settle
 
     def _terminate(self, child: Child, seconds: float) -> None:
         """Ask the child to end, and allow it `seconds`; a shorter allowance overrules a longer one."""
@@ -346,7 +357,7 @@ class Supervisor:
                 os.killpg(child.popen.pid, signal.SIGKILL)
             code = child.popen.wait()
             child.popen = None
-            if child.retiring:
+            if child.successor is not None:
                 self.children.remove(child)
                 self._publish()
                 log.info("process stopped", extra={"child": child.name})
