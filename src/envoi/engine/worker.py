@@ -174,7 +174,7 @@ class Beat(threading.Thread):
             },
         )
         held = sql.rows(
-            """SELECT task_id, lease_token, cancel_requested FROM xtk_workflow_task
+            """SELECT task_id, lease_token, backend_pid, cancel_requested FROM xtk_workflow_task
                WHERE worker_id = %(worker)s AND status = 2""",
             {"worker": self.worker_id},
         )
@@ -190,3 +190,6 @@ class Beat(threading.Thread):
             cancellation = runner.running.get(task["task_id"])
             if task["cancel_requested"] and cancellation is not None:
                 cancellation.request()
+                # Again at each beat: the first cancel meets nothing when the activity is between two
+                # statements.
+                dispatcher.cancel(task["backend_pid"])

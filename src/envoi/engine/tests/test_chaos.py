@@ -167,3 +167,19 @@ def test_affinities_and_the_trailing_comma(committed_db):
     with workers(committed_db, 1, "--affinity", "A,"):
         wait_until(lambda: state(free) == State.FINISHED and state(second) == State.FINISHED)
         assert state(for_z) == State.STARTING
+
+
+def test_a_stop_reaches_an_activity_between_its_statements(committed_db):
+    """The first cancel is lost, since it comes while a script is computing; the worker repeats it."""
+    script = "SELECT <% const until = Date.now() + 700; while (Date.now() < until); %> pg_sleep(60)"
+    sleep = Activity(
+        "sql", "sleep", parameters={"script": script}, transitions=(way("done", "end", kind="done"),)
+    )
+    workflow = make_workflow((start(to="sleep"), sleep, end()))
+    with workers(committed_db, 1):
+        commands.post(admin_actor(), workflow.internal_name, Command.START)
+        running = Task.objects.filter(workflow=workflow, activity="sleep", status=TaskState.RUNNING)
+        wait_until(running.exists)
+        commands.post(admin_actor(), workflow.internal_name, Command.STOP)
+        wait_until(lambda: Workflow.objects.get(pk=workflow.pk).state == State.FINISHED, 20)
+    assert Task.objects.get(workflow=workflow, activity="sleep").status == TaskState.ABORTED

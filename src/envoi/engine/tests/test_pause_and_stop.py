@@ -1,8 +1,10 @@
 """Pausing, stopping, restarting and killing what runs (engine.md §3): needs real threads and commits."""
 
+import time
+
 import pytest
 
-from envoi.engine import commands, testing
+from envoi.engine import commands, sql, testing
 from envoi.engine.commands import Command
 from envoi.engine.definition import Activity
 from envoi.engine.models import State, Task, TaskState
@@ -83,8 +85,8 @@ def test_a_stop_cancels_sql_and_drops_what_waits(committed_db):
         ask = Task.objects.get(workflow=workflow, activity="ask")
         testing.runner.run_task(ask.task_id)
     with in_thread(task):
-        while not Task.objects.filter(task_id=task, status=TaskState.RUNNING).exists():
-            pass
+        while not sql.rows("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
+            time.sleep(0.01)
         post(workflow, Command.STOP)
         assert state_of(workflow) == State.STOPPING
         commands.apply_queued(workflow.pk)
