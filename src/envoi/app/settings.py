@@ -2,6 +2,7 @@
 
 import os
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 from envoi.app import boot
@@ -16,6 +17,7 @@ SECRET_KEY = instance_key(INSTANCE.home, purpose="django").hex()
 ALLOWED_HOSTS = list(CONFIG.web.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = [CONFIG.web.public_url] if CONFIG.web.public_url else []
 
+PACKAGES = [point for point in entry_points(group="envoi.packages") if point.name in INSTANCE.packages]
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
@@ -31,12 +33,16 @@ INSTALLED_APPS = [
     "envoi.engine",
     "envoi.web",
     "envoi.console",
-    *(
-        f"{point.module}.{point.attr}"
-        for point in entry_points(group="envoi.packages")
-        if point.name in INSTANCE.packages
-    ),
+    *(f"{point.module}.{point.attr}" for point in PACKAGES),
 ]
+
+
+def _rooms(name: str) -> list[Path]:
+    """Return the folders `console/<name>` of the installed packages, which bring their pages in them."""
+    specs = (find_spec(point.module) for point in PACKAGES)
+    places = (Path(spec.origin).parent / "console" / name for spec in specs if spec and spec.origin)
+    return [place for place in places if place.is_dir()]
+
 
 MIDDLEWARE = [
     "envoi.web.probes.Probes",
@@ -64,6 +70,7 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
+        "DIRS": _rooms("templates"),
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
@@ -156,6 +163,7 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = INSTANCE.home / "static"
+STATICFILES_DIRS = _rooms("static")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "envoi.web.static.HashedStaticFiles"},

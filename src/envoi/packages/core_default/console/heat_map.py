@@ -3,12 +3,9 @@
 import zoneinfo
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.template import engines
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
@@ -20,7 +17,6 @@ from envoi.kernel.errors import Invalid
 from envoi.packages.core_default.services import heat_map
 from envoi.packages.core_default.services.heat_map import Filters, Kind
 
-_HERE = Path(__file__).parent
 _LONGEST_SECONDS = 3600
 
 
@@ -77,21 +73,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "zones": sorted({"UTC", asked.zone, timezone.get_current_timezone_name()}),
         "problem": problem,
     }
-    return HttpResponse(_template().render(context, request), status=400 if problem else 200)
-
-
-@require_GET
-def keys(_request: HttpRequest) -> HttpResponse:
-    """Send the script by which the arrow keys move through the map."""
-    script = (_HERE / "static/core_default/heat_map.js").read_bytes()
-    return HttpResponse(script, content_type="text/javascript; charset=utf-8")
-
-
-@cache
-def _template() -> Any:
-    # Read from beside this file, since the console looks for templates in rooms of its own only.
-    text = (_HERE / "templates/core_default/heat_map.html").read_text(encoding="utf-8")
-    return engines["django"].from_string(text)
+    return render(request, "core_default/heat_map.html", context, status=400 if problem else 200)
 
 
 def _asked(request: HttpRequest) -> Asked:

@@ -7,5 +7,4 @@ from envoi.packages.core_default.console import heat_map
 app_name = "core_default"
 urlpatterns = [
     path("monitoring/heat-map", heat_map.page, name="heat-map"),
-    path("monitoring/heat-map/keys.js", heat_map.keys, name="heat-map-keys"),
 ]

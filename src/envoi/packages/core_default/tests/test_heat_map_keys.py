@@ -1,8 +1,10 @@
 """The keys of the heat map, in a real browser that is given pages rendered beforehand."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.test import Client
 from playwright.sync_api import Page, Route, sync_playwright
 
@@ -23,12 +25,12 @@ def page(client: Client, clock) -> Iterator[Page]:
     days = {
         f"2026-11-{day}": client.get(PAGE, {"day": f"2026-11-{day}", "zone": "UTC"}) for day in (19, 20, 21)
     }
-    script = client.get(f"{PAGE}/keys.js").content.decode()
+    script = Path(finders.find("core_default/heat_map.js")).read_text(encoding="utf-8")
 
     def answer(route: Route) -> None:
         address = route.request.url
         day = next((each for each in days if f"day={each}" in address), None)
-        if address.endswith("/keys.js"):
+        if address.endswith("/heat_map.js"):
             route.fulfill(body=script, content_type="text/javascript")
         elif day:
             headers = {"Content-Security-Policy": days[day].headers.get("Content-Security-Policy", "")}

@@ -117,7 +117,3 @@ def test_what_cannot_be_shown_is_told(administrator: Client, wrong):
     answer = administrator.get(PAGE, {"day": "2026-11-20"} | wrong)
     assert answer.status_code == 400
     assert 'role="alert"' in answer.content.decode()
-
-
-def test_script_of_the_keys_is_sent(administrator: Client):
-    assert administrator.get(f"{PAGE}/keys.js").headers["Content-Type"] == "text/javascript; charset=utf-8"
