@@ -13,6 +13,7 @@ from django.utils.cache import add_never_cache_headers
 
 from envoi.console import failures
 from envoi.console.access import is_public
+from envoi.console.context import page_language
 from envoi.kernel.errors import Refused
 from envoi.kernel.models import Operator
 from envoi.kernel.rights import actor_of
@@ -41,7 +42,7 @@ class OperatorMiddleware:
                 request.LANGUAGE_CODE = translation.get_language()  # pyright: ignore[reportAttributeAccessIssue]
         with timezone.override(zoneinfo.ZoneInfo(zone)):
             response = self.get_response(request)
-            response.headers.setdefault("Content-Language", translation.get_language() or "en")
+            response.headers.setdefault("Content-Language", page_language())
         if not response.has_header("Cache-Control"):
             add_never_cache_headers(response)
         return response

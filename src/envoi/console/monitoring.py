@@ -23,6 +23,7 @@ from envoi.console.navigation import Word, under
 from envoi.console.workflow_list import Line
 from envoi.engine import access, supervision
 from envoi.engine.models import CommandState, QueuedCommand, Task, TaskState, Worker, WorkerState
+from envoi.engine.supervision import Filter
 from envoi.kernel import clock, mail, outbox
 from envoi.kernel.errors import NotFound
 from envoi.kernel.models import OutboxItem
@@ -37,6 +38,7 @@ STATES = {
     "waiting": ("warn", "late", lazy("Waiting to restart")),
 }
 SHOWN = 20
+LISTED = 100
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,11 @@ def monitoring(request: HttpRequest) -> HttpResponse:
     etag = live.tag(request, *versions.values(), *items.values(), Worker.objects.count())
 
     def draw() -> HttpResponse:
-        context = {**content(actor), "etag": etag, "here": request.get_full_path()}
+        context = {
+            **content(actor, request.GET.get("show", "")),
+            "etag": etag,
+            "here": request.get_full_path(),
+        }
         part = "region" if live.wants_region(request) else "page"
         return render(request, f"console/monitoring/{part}.html", context)
 
@@ -109,10 +115,16 @@ def send_again(request: HttpRequest, number: int) -> HttpResponse:
     return redirect("console:monitoring")
 
 
-def content(actor: Actor) -> dict[str, Any]:
-    """Return what the page shows."""
+def content(actor: Actor, show: str = "") -> dict[str, Any]:
+    """Return what the page shows; `show` is a value of `supervision.Filter`, else what is to be looked at."""
     rows = supervision.workflows(actor, language=translation.get_language() or "en")
     to_look_at = [workflow_list.line(row) for row in rows if _look_at(row)]
+    wanted = next((each for each in Filter if each.value == show), None)
+    listed = (
+        [workflow_list.line(row) for row in rows if supervision.matches(row, wanted)][:LISTED]
+        if wanted
+        else to_look_at
+    )
     found = processes()
     queued = queues()
     things = problems(actor, to_look_at, found)
@@ -126,7 +138,8 @@ def content(actor: Actor) -> dict[str, Any]:
         "now": clock.now(),
         "today": words.day(clock.now()),
         "zone": words.zone_name(),
-        "lines": to_look_at,
+        "lines": listed,
+        "filters": [(each.value, label, each is wanted) for each, label in _filters().items()],
         "facts": [
             (_("Processes"), sum(p.well for p in found), len(found)),
             (_("Workflows failed"), sum(row.word == "failed" for row in rows), None),
@@ -240,6 +253,20 @@ def queues() -> list[Queue]:
         queue(_("Commands"), asked.aggregate(n=Count("*"), oldest=Min("created_at")), 60),
         queue(_("Outgoing mail and calls"), waiting.aggregate(n=Count("*"), oldest=Min("created_at")), 3600),
     ]
+
+
+def _filters() -> dict[Filter, str]:
+    return {
+        Filter.ALL: _("All"),
+        Filter.EDITING: _("Being edited"),
+        Filter.IN_PROGRESS: _("In progress"),
+        Filter.STARTED: _("Started"),
+        Filter.PAUSED: _("Paused"),
+        Filter.FINISHED: _("Finished"),
+        Filter.FAILED: _("Failed"),
+        Filter.STOPPED_PRODUCTION: _("Stopped (production)"),
+        Filter.ACTION_REQUIRED: _("Action required"),
+    }
 
 
 def _look_at(row: supervision.WorkflowRow) -> bool:

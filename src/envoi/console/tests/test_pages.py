@@ -205,6 +205,26 @@ def test_monitoring_names_what_is_broken_and_what_can_be_done(admin):
     assert item.state == OutboxState.WAITING
 
 
+@pytest.mark.parametrize(
+    ("show", "names"),
+    [
+        ("", {"breaks"}),
+        ("failed", {"breaks"}),
+        ("action_required", {"breaks"}),
+        ("editing", {"idle"}),
+        ("finished", {"done"}),
+        ("nonsense", {"breaks"}),
+    ],
+)
+def test_monitoring_filters_workflows_as_the_product_does(admin, show, names):
+    bad = Activity("call", "bad", parameters={"function": "envoi.engine.testing:always_fails"})
+    start(make_workflow(chain(Activity("start", "start"), bad, Activity("end", "end")), name="breaks"))
+    start(make_workflow(chain(Activity("start", "start"), Activity("end", "end")), name="done"))
+    make_workflow((Activity("end", "end"),), name="idle")
+    shown = re.findall(r'<span class="sub mono">(\w+)</span>', text(admin, f"/monitoring/?show={show}"))
+    assert set(shown) & {"breaks", "done", "idle"} == names
+
+
 def test_monitoring_reads_the_processes_that_up_publishes(settings, tmp_path):
     settings.CONFIG = replace(settings.CONFIG, home=tmp_path)
     assert monitoring.processes() == []

@@ -200,6 +200,12 @@ def test_language_before_sign_in_is_kept_in_a_cookie(client: Client):
     assert '<html lang="fr"' in client.get("/sign-in").content.decode()
 
 
+def test_a_language_of_labels_alone_does_not_pretend_to_be_that_of_the_page():
+    client = Client()
+    client.force_login(make_operator("min", language="ko"), "django.contrib.auth.backends.ModelBackend")
+    assert '<html lang="en"' in client.get("/account").content.decode()
+
+
 def test_an_administrator_sets_a_password_and_old_sessions_end(client: Client, sofia):
     sign_in(client)
     admin = actor_of(make_operator("root", ("ADMINISTRATION",)))
