@@ -77,6 +77,7 @@ def _command(word: str, doc: str, *, start: bool = False) -> Callable[..., None]
     ) -> None:
         context.setup()
         from envoi.engine import access, commands, waiting
+        from envoi.engine.models import State
         from envoi.kernel.rights import at_command_line
 
         actor = at_command_line()
@@ -85,7 +86,7 @@ def _command(word: str, doc: str, *, start: bool = False) -> Callable[..., None]
         found = access.find(actor, name)
         done = waiting.until_passive(found.workflow_id, wait) if wait is not None else None
         found.refresh_from_db()
-        state = found.get_state_display()
+        state = State(found.state).label
         if as_json:
             emit_json({"job": job, "name": found.internal_name, "state": state, "failed": found.failed})
         else:

@@ -56,7 +56,8 @@ def require_operate(actor: Actor, workflow: Workflow, *, to: str) -> None:
         return
     if is_technical(workflow):
         raise NotAllowed(
-            f"{actor.name} may not {to} technical workflows: {workflow.internal_name} needs the right ADMINISTRATION."
+            f"{actor.name} may not {to} technical workflows: {workflow.internal_name} needs the"
+            " right ADMINISTRATION."
             " Nothing was changed. An administrator can do it, or give the right."
         )
     actor.require(Right.WORKFLOW, to=f"{to} workflows")

@@ -17,7 +17,7 @@ from envoi.kernel.models import Operator
 
 def of(parameters: Mapping[str, Any]) -> list[Operator]:
     """Return the active operators that an activity is for. Raises Misconfigured when there is nobody."""
-    given = parameters.get("assignee") or {}
+    given: Mapping[str, str] = parameters.get("assignee") or {}
     people = Operator.objects.filter(disabled=False).order_by("operator_id")
     if given.get("operator"):
         found = list(people.filter(name=given["operator"]))
@@ -33,6 +33,6 @@ def of(parameters: Mapping[str, Any]) -> list[Operator]:
 
 def check(activity: Activity) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """Yield what is wrong with the assignee of an activity."""
-    given = activity.parameters.get("assignee") or {}
+    given: Mapping[str, str] = activity.parameters.get("assignee") or {}
     if not given.get("operator") and not given.get("group"):
         yield _("Activity %(activity)s needs an operator or a group"), {}

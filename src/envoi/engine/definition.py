@@ -57,7 +57,7 @@ class Activity:
     x: int = 0
     y: int = 0
     transitions: tuple[Transition, ...] = ()
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
     execution: str = NORMAL
     affinity: str = ""
     max_duration_s: int = 0
@@ -82,7 +82,7 @@ class Problem:
 
     activity: str
     message: str
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     severe: bool = True
 
     def __str__(self) -> str:
@@ -235,7 +235,7 @@ def _check_ways(activity: Activity, by_name: Mapping[str, Activity]) -> list[Pro
             problems.append(_problem(activity, message, transition=way.name))
         names.add(way.name)
         if way.target and way.target not in by_name:
-            message = "Transition %(transition)s of activity %(activity)s leads to %(target)s, which does not exist."
+            message = "Transition %(transition)s of activity %(activity)s leads to %(target)s: there is none."
             problems.append(_problem(activity, message, transition=way.name, target=way.target))
         if way.target and way.target in by_name and by_name[way.target].type == "schedule":
             message = (

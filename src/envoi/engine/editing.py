@@ -9,7 +9,7 @@ from django.db.models import Max
 
 from envoi.engine import access, sql, worktable
 from envoi.engine.definition import Definition
-from envoi.engine.models import Event, LogLine, QueuedCommand, State, Task, Workflow, WorkflowVersion
+from envoi.engine.models import State, Workflow, WorkflowVersion
 from envoi.kernel import audit, clock, folders
 from envoi.kernel.errors import Conflict, Invalid
 from envoi.kernel.models import Folder
@@ -17,12 +17,26 @@ from envoi.kernel.rights import Actor
 
 ENTITY = "xtk:workflow"
 _PROPERTIES = frozenset(
-    {
-        "label", "description", "production", "history", "on_error", "consecutive_errors", "timezone", "affinity",
-        "schema", "show_sql", "keep_results", "priority", "background", "scenario", "supervisor_operator_id",
-        "supervisor_group_id", "script",
-    }
-)  # fmt: skip
+    [
+        "label",
+        "description",
+        "production",
+        "history",
+        "on_error",
+        "consecutive_errors",
+        "timezone",
+        "affinity",
+        "schema",
+        "show_sql",
+        "keep_results",
+        "priority",
+        "background",
+        "scenario",
+        "supervisor_operator_id",
+        "supervisor_group_id",
+        "script",
+    ]
+)
 
 
 def create(
@@ -135,8 +149,13 @@ def delete(actor: Actor, name: str) -> None:
 def remove(workflow: Workflow) -> None:
     """Delete the rows and tables of a workflow in the caller's transaction, asking nobody."""
     worktable.drop_all(workflow.pk)
-    for model in (LogLine, Event, Task, QueuedCommand):
-        model.objects.filter(workflow_id=workflow.pk)._raw_delete("default")
+    own = {"workflow": workflow.workflow_id}
+    sql.run("DELETE FROM xtk_workflow_log WHERE workflow_id = %(workflow)s", own)
+    sql.run("DELETE FROM xtk_workflow_event WHERE workflow_id = %(workflow)s", own)
+    sql.run("DELETE FROM xtk_workflow_task WHERE workflow_id = %(workflow)s", own)
+    sql.run("DELETE FROM xtk_workflow_job WHERE workflow_id = %(workflow)s", own)
+    sql.run("DELETE FROM xtk_workflow_run WHERE workflow_id = %(workflow)s", own)
+    sql.run("DELETE FROM xtk_workflow_approval WHERE workflow_id = %(workflow)s", own)
     workflow.delete()
 
 

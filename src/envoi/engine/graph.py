@@ -197,7 +197,7 @@ class Step:
             "affinity": activity.affinity or self.affinity,
         }
         if event is None:
-            row = sql.one(_INSERT_TASK + "SELECT task_id FROM t", params)
+            row = sql.one(_INSERT_TASK + _ALONE, params)
         elif "event_id" in event:
             row = sql.one(_INSERT_TASK + _TAKE_EVENT, {**params, "event": event["event_id"]})
         else:
@@ -247,6 +247,7 @@ _INSERT_TASK = """WITH t AS (
     VALUES (%(workflow)s, %(run)s, %(activity)s, %(status)s, %(now)s, %(due)s, %(due)s::timestamptz IS NOT
     NULL,
       %(affinity)s, 0, false, false, false, '{}', '{}', '') RETURNING task_id) """
+_ALONE = "SELECT task_id FROM t"
 _FEED_TASK = """, e AS (
     INSERT INTO xtk_workflow_event (workflow_id, run_number, source_task_id, source, transition, target,
     task_id,

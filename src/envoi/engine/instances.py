@@ -19,10 +19,23 @@ from envoi.kernel.rights import Actor, Right
 
 TEMPLATES = "workflowTemplates"
 DEFAULT_FOLDER = "targetingWorkflows"
-_COPIED = (
-    "description", "production", "history", "on_error", "consecutive_errors", "timezone", "affinity", "schema",
-    "show_sql", "keep_results", "priority", "scenario", "supervisor_operator_id", "supervisor_group_id", "script",
-)  # fmt: skip
+_COPIED = [
+    "description",
+    "production",
+    "history",
+    "on_error",
+    "consecutive_errors",
+    "timezone",
+    "affinity",
+    "schema",
+    "show_sql",
+    "keep_results",
+    "priority",
+    "scenario",
+    "supervisor_operator_id",
+    "supervisor_group_id",
+    "script",
+]
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,15 @@ def step_of(row: sql.Row, pen: Pen, now: datetime) -> Step:
     )
 
 
-def begin(row: sql.Row, pen: Pen, *, operator_id: int | None, operator: str, variables: Mapping[str, Any] | None,
-          simulation: bool = False) -> None:  # fmt: skip
+def begin(
+    row: sql.Row,
+    pen: Pen,
+    *,
+    operator_id: int | None,
+    operator: str,
+    variables: Mapping[str, Any] | None,
+    simulation: bool = False,
+) -> None:
     """Start at the beginning. `variables` None keeps the instance variables (restart), else they replace
     them.
     """
@@ -234,7 +241,8 @@ def kill(row: sql.Row, pen: Pen, *, operator: str) -> None:
     pen.info(_("Unconditional stop of the workflow (operator '%(operator)s')"), operator=operator)
     policy = notify.kill_policy()
     for task in sql.rows(
-        "SELECT backend_pid FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND status = 2 FOR UPDATE",
+        """SELECT backend_pid FROM xtk_workflow_task
+           WHERE workflow_id = %(workflow)s AND status = 2 FOR UPDATE""",
         {"workflow": row["workflow_id"]},
     ):
         if policy and task["backend_pid"]:
@@ -280,7 +288,9 @@ def abort_open(
             State.STOPPING,
             instead_of=[State.STARTED, State.PAUSED, State.PAUSING, State.RESUMING],
         )
-    for task in sorted(aborted, key=lambda task: task["task_id"]) if pen else ():
+    for task in sorted(aborted, key=lambda task: task["task_id"]):
+        if pen is None:
+            break
         pen.info(
             _("Task %(task)s (activity '%(activity)s') aborted"),
             task=task["task_id"],
@@ -307,17 +317,18 @@ def after_task(
 
     open_left: the task itself stays open. busy: it is due again at once.
     """
-    if step.pauses and state == State.STARTED:
+    at = State(state)
+    if step.pauses and at is State.STARTED:
         row = lock(workflow)
         if row is not None:
             pause(row)
         return
-    if state == State.PAUSING:
+    if at is State.PAUSING:
         if not _has_running(workflow, run):
             _set_state(workflow, State.PAUSED)
             _mark_paused(workflow)
         return
-    if state != State.STARTED or step.queued or busy:
+    if at is not State.STARTED or step.queued or busy:
         return
     open_tasks = sql.one(
         """SELECT count(*) AS all, count(*) FILTER (WHERE status = 2 OR (status = 0 AND queued)) AS busy
@@ -525,9 +536,7 @@ def _reroute(step: Step, event: Mapping[str, Any]) -> None:
     if target is None:
         if way is not None and not way.optional:
             step.pen.warning(
-                _(
-                    "Transition '%(transition)s' of activity '%(activity)s' leads nowhere; its branch ends here"
-                ),
+                _("Transition '%(transition)s' of activity '%(activity)s' leads nowhere; the branch ends"),
                 transition=event["transition"],
                 activity=event["source"],
             )
@@ -548,7 +557,8 @@ def _was_cancelled(error: BaseException | None) -> bool:
 def _mine(task: int, token: uuid.UUID) -> bool:
     return (
         sql.one(
-            "SELECT 1 FROM xtk_workflow_task WHERE task_id = %(task)s AND lease_token = %(token)s AND status = 2 FOR UPDATE",
+            """SELECT 1 FROM xtk_workflow_task
+           WHERE task_id = %(task)s AND lease_token = %(token)s AND status = 2 FOR UPDATE""",
             {"task": task, "token": token},
         )
         is not None
@@ -595,17 +605,6 @@ def _has_running(workflow: int, run: int) -> bool:
             """SELECT 1 FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND run_number = %(run)s AND
             status = 2
            LIMIT 1""",
-            {"workflow": workflow, "run": run},
-        )
-        is not None
-    )
-
-
-def _has_open(workflow: int, run: int) -> bool:
-    return (
-        sql.one(
-            """SELECT 1 FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND run_number = %(run)s
-           AND status IN (0, 2, 5, 6) LIMIT 1""",
             {"workflow": workflow, "run": run},
         )
         is not None

@@ -25,8 +25,8 @@ def failed(row: sql.Row, activity: Activity, task_id: int, attempt: int, reason:
                 "workflow": row["label"],
             }
             body = _(
-                "Workflow %(label)s (%(name)s) on instance %(instance)s has stopped at activity %(activity_label)s"
-                " (%(activity)s) and needs someone to act.\n\n%(reason)s\n\n%(link)s"
+                "Workflow %(label)s (%(name)s) on instance %(instance)s has stopped at activity"
+                " %(activity_label)s (%(activity)s) and needs someone to act.\n\n%(reason)s\n\n%(link)s"
             ) % {
                 "label": row["label"],
                 "name": row["internal_name"],

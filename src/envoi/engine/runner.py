@@ -84,13 +84,14 @@ _CLAIM: LiteralString = (
     backend_pid = pg_backend_pid(), started_at = %(now)s, attempts = attempts + 1, cancel_requested = false
   FROM w WHERE t.task_id = %(task)s AND t.status = 0 AND t.run_number = w.run_number AND t.due_at <= %(now)s
   RETURNING """
-    + _LOADED
+    + _LOADED  # noqa: S608  a constant of ours
 )
 _GO_ON: LiteralString = (
     "SELECT "
     + _LOADED
     + """ FROM xtk_workflow_task t JOIN xtk_workflow w ON w.workflow_id = t.workflow_id
-    WHERE t.task_id = %(task)s AND t.lease_token = %(token)s AND t.status = 2"""
+    WHERE t.task_id = %(task)s AND t.lease_token = %(token)s AND t.status = 2"""  # noqa: S608  a constant of
+    ours
 )
 LONGEST_CHAIN_S = 0.25
 """So long a thread follows one chain of activities before others get their turn."""
@@ -363,7 +364,8 @@ def definition_of(workflow_id: int, number: int) -> Definition:
 @lru_cache(maxsize=512)
 def _definition(database: str, workflow_id: int, number: int) -> Definition:
     row = sql.one(
-        "SELECT definition FROM xtk_workflow_version WHERE workflow_id = %(workflow)s AND number = %(number)s",
+        """SELECT definition FROM xtk_workflow_version
+           WHERE workflow_id = %(workflow)s AND number = %(number)s""",
         {"workflow": workflow_id, "number": number},
     )
     if row is None:

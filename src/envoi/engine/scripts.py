@@ -97,9 +97,9 @@ class TaskHost(Closed):
         self.next_at = moment
 
 
-def run(ctx: TaskContext, source: str, *, kind: Kind = Kind.ACTIVITY, wall_s: float | None = None) -> tuple[
-    ScriptResult, TaskHost
-]:  # fmt: skip
+def run(
+    ctx: TaskContext, source: str, *, kind: Kind = Kind.ACTIVITY, wall_s: float | None = None
+) -> tuple[ScriptResult, TaskHost]:
     """Run a script of an activity; what it changed in the three scopes is in `ctx` afterwards."""
     host = TaskHost(ctx)
     limits = Limits() if wall_s is None else Limits(wall_seconds=wall_s)
@@ -137,9 +137,9 @@ def prepared(ctx: TaskContext) -> Activity:
     return replace(changed, init_script=ctx.activity.init_script)
 
 
-def on_start(source: str, *, name: str, workflow_id: int, label: str, instance_variables: Mapping[str, Any]) -> dict[
-    str, Any
-]:  # fmt: skip
+def on_start(
+    source: str, *, name: str, workflow_id: int, label: str, instance_variables: Mapping[str, Any]
+) -> dict[str, Any]:
     """Run `onStart` of a workflow's script, if it defines one; returns the instance variables as
     it left them.
     """

@@ -263,8 +263,8 @@ def _rows(found: Sequence[Workflow], language: str) -> list[WorkflowRow]:
     open_tasks = _open_tasks(ids)
     runs = _runs(ids)
     errors = _errors([w.workflow_id for w in found if w.failed])
-    pausers = _pausers([w.workflow_id for w in found if w.state == State.PAUSED and not w.failed])
-    paused_for = _paused_for() if any(w.state == State.PAUSED for w in found) else timedelta.max
+    pausers = _pausers([w.workflow_id for w in found if State(w.state) is State.PAUSED and not w.failed])
+    paused_for = _paused_for() if any(State(w.state) is State.PAUSED for w in found) else timedelta.max
     return [
         _row(
             workflow,
@@ -309,7 +309,7 @@ def _row(
         reason=_with_days(reason, workflow, now, paused_for),
         schedule=_schedule(definition),
         last_run=runs[0].started_at if runs else None,
-        next_run=min(due, default=None) if workflow.state == State.STARTED else None,
+        next_run=min(due, default=None) if State(workflow.state) is State.STARTED else None,
         last_duration_s=runs[0].duration_s if runs else None,
         durations=tuple(reversed(runs)),
         version=workflow.version,
@@ -526,7 +526,7 @@ def _login_of(found: Workflow) -> list[int]:
     account = sql.one(
         "SELECT operator_id FROM xtk_workflow_login WHERE workflow_id = %(id)s", {"id": found.workflow_id}
     )
-    who = account["operator_id"] if account else found.started_by_id  # pyright: ignore[reportAttributeAccessIssue]
+    who = account["operator_id"] if account else found.started_by_id
     return [] if who is None else [who]
 
 
@@ -624,22 +624,23 @@ def matches(row: WorkflowRow, wanted: Filter) -> bool:
         return True
     if row.is_model:
         return False
+    state = State(row.state)
     match wanted:
         case Filter.EDITING:
-            return row.state == State.EDITION
+            return state is State.EDITION
         case Filter.IN_PROGRESS:
             return row.word in {"working", "long", "late"}
         case Filter.STARTED:
-            return row.state == State.STARTED
+            return state is State.STARTED
         case Filter.PAUSED:
-            return row.state == State.PAUSED
+            return state is State.PAUSED
         case Filter.FINISHED:
-            return row.state == State.FINISHED
+            return state is State.FINISHED
         case Filter.FAILED:
             return row.failed
         case Filter.STOPPED_PRODUCTION:
             # Whoever gives a workflow the severity Production wants it to run; Normal silences this.
-            return row.severity > 0 and row.state in (State.EDITION, State.FINISHED, State.PAUSED)
+            return row.severity > 0 and state in (State.EDITION, State.FINISHED, State.PAUSED)
         case _:
             return row.failed or row.word in {"approval", "late"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from envoi.engine import commands, editing, runner, sql, ticker
 from envoi.engine.definition import Activity, Definition, Transition
 from envoi.engine.dispatcher import Job, queues_for
-from envoi.engine.models import LogLine, Task, Workflow
+from envoi.engine.models import LogLine, Task, TaskState, Workflow
 from envoi.kernel import clock
 from envoi.kernel.rights import Actor
 from envoi.kernel.testing import admin_actor
@@ -66,9 +66,13 @@ def run_to(moment: datetime, frozen: clock.Frozen) -> None:
 
 
 def make_workflow(
-    activities: Sequence[Activity], *, name: str = "", actor: Actor | None = None, folder: str = "targetingWorkflows",
+    activities: Sequence[Activity],
+    *,
+    name: str = "",
+    actor: Actor | None = None,
+    folder: str = "targetingWorkflows",
     **properties: Any,
-) -> Workflow:  # fmt: skip
+) -> Workflow:
     """Store a workflow of these activities."""
     return editing.create(
         actor or admin_actor(), name, name or "Test", Definition(tuple(activities)), folder, **properties
@@ -106,7 +110,7 @@ def start(workflow: Workflow, actor: Actor | None = None, **parameters: Any) -> 
 def tasks(workflow: Workflow) -> list[tuple[str, str]]:
     """Return (activity, status by name) of every task, in order."""
     return [
-        (task.activity, task.get_status_display())
+        (task.activity, TaskState(task.status).label)
         for task in Task.objects.filter(workflow=workflow).order_by("pk")
     ]
 
@@ -145,7 +149,7 @@ def passes_the_gate(*, actor: Actor) -> None:
 
 
 @contextmanager
-def in_thread(task_id: int) -> Iterator[threading.Thread]:
+def in_thread(task_id: int) -> Generator[threading.Thread]:
     """Run one task in a thread with its own connection; joined on leaving. Needs a database with
     real commits.
     """

@@ -40,7 +40,7 @@ class Workflow:
     name: str
     label: str
     activities: tuple[Activity, ...]
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
     description: str = ""
     folder: str = "nmsTechnicalWorkflow"
     severity: Severity = Severity.NORMAL

@@ -69,7 +69,7 @@ def create(workflow_id: int, run_number: int, columns: Sequence[Column], key: st
         composed.Identifier(name), composed.SQL(", ").join(parts)
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(statement.as_string())
     return name
 
 
@@ -80,5 +80,6 @@ def drop_all(workflow_id: int) -> int:
     )
     with connection.cursor() as cursor:
         for row in found:
-            cursor.execute(composed.SQL("DROP TABLE IF EXISTS {}").format(composed.Identifier(row["name"])))
+            drop = composed.SQL("DROP TABLE IF EXISTS {}").format(composed.Identifier(row["name"]))
+            cursor.execute(drop.as_string())
     return len(found)

@@ -26,7 +26,7 @@ class Fired:
     """One firing of a transition. `variables` are added to those that came in."""
 
     transition: str
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
     target: str | None = None
     """Where it leads when that is not drawn: the end point of a jump."""
 

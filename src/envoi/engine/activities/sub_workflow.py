@@ -40,8 +40,9 @@ class SubWorkflow(ActivityType):
                 raise Misconfigured(f"There is no workflow {ctx.parameters.get('workflow')!r}.")
             ctx.memory["child"] = subworkflow.launch(ctx, model)
             return stay()
-        if child.state != State.FINISHED:
-            if child.state == State.PAUSED:
+        state = State(child.state)
+        if state is not State.FINISHED:
+            if state is State.PAUSED:
                 subworkflow.tell_children([ctx.task_id], "Start", State.RESUMING, instead_of=[State.PAUSED])
             return stay()
         if child.failed or child.stopped_by_hand:

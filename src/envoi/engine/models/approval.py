@@ -1,16 +1,21 @@
 """Approvals: who was asked, and what they answered (engine.md §7.3)."""
 
+from typing import TYPE_CHECKING
+
 from django.db import models
+
+from envoi.engine.models.workflow import Workflow
+from envoi.kernel.models import Operator
 
 
 class Approval(models.Model):
     """One person's part in one approval task. Title and message are kept as they were asked."""
 
     approval_id = models.BigAutoField(primary_key=True)
-    workflow = models.ForeignKey("engine.Workflow", models.CASCADE, db_constraint=False)
+    workflow = models.ForeignKey(Workflow, models.CASCADE, db_constraint=False)
     task_id = models.BigIntegerField()
     activity = models.CharField(max_length=64)
-    operator = models.ForeignKey("kernel.Operator", models.CASCADE, related_name="+")
+    operator = models.ForeignKey(Operator, models.CASCADE, related_name="+")
     title = models.CharField(max_length=255)
     message = models.TextField(blank=True, default="")
     multiple = models.BooleanField(default=False)
@@ -21,6 +26,10 @@ class Approval(models.Model):
     """Name of the transition chosen."""
     comment = models.TextField(blank=True, default="")
     answered_at = models.DateTimeField(null=True)
+
+    if TYPE_CHECKING:
+        workflow_id: int
+        operator_id: int
 
     class Meta:
         db_table = "xtk_workflow_approval"

@@ -1,6 +1,10 @@
 """The command queue: Start, Stop, Pause … posted to the engine (engine.md §3)."""
 
+from typing import Any
+
 from django.db import models
+
+from envoi.engine.models.workflow import Workflow
 
 
 class CommandState(models.IntegerChoices):
@@ -15,9 +19,9 @@ class QueuedCommand(models.Model):
     """One command, applied in the order of its id when a worker is free."""
 
     job_id = models.BigAutoField(primary_key=True)
-    workflow = models.ForeignKey("engine.Workflow", models.CASCADE, db_constraint=False)
+    workflow = models.ForeignKey(Workflow, models.CASCADE, db_constraint=False)
     command = models.CharField(max_length=32)
-    parameters = models.JSONField(default=dict)
+    parameters: "models.JSONField[Any]" = models.JSONField(default=dict)
     operator_id = models.BigIntegerField(null=True)
     operator_name = models.CharField(max_length=128)
     status = models.SmallIntegerField(choices=CommandState.choices, default=CommandState.QUEUED)

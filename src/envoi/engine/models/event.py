@@ -1,6 +1,10 @@
 """An event: one firing of a transition (engine.md §1)."""
 
+from typing import Any
+
 from django.db import models
+
+from envoi.engine.models.workflow import Workflow
 
 
 class EventState(models.IntegerChoices):
@@ -19,7 +23,7 @@ class Event(models.Model):
     """One row. `task_id` is the task that it feeds, `source_task_id` the one that fired it."""
 
     event_id = models.BigAutoField(primary_key=True)
-    workflow = models.ForeignKey("engine.Workflow", models.CASCADE, db_constraint=False)
+    workflow = models.ForeignKey(Workflow, models.CASCADE, db_constraint=False)
     run_number = models.BigIntegerField()
     source_task_id = models.BigIntegerField(null=True)
     source = models.CharField(max_length=64)
@@ -27,7 +31,7 @@ class Event(models.Model):
     target = models.CharField(max_length=64, blank=True, default="")
     task_id = models.BigIntegerField(null=True)
     status = models.SmallIntegerField(choices=EventState.choices, default=EventState.PENDING)
-    variables = models.JSONField(default=dict)
+    variables: "models.JSONField[Any]" = models.JSONField(default=dict)
     created_at = models.DateTimeField()
     processed_at = models.DateTimeField(null=True)
 

@@ -2,7 +2,11 @@
 language.
 """
 
+from typing import Any
+
 from django.db import models
+
+from envoi.engine.models.workflow import Workflow
 
 
 class Level(models.IntegerChoices):
@@ -19,13 +23,13 @@ class LogLine(models.Model):
     """
 
     log_id = models.BigAutoField(primary_key=True)
-    workflow = models.ForeignKey("engine.Workflow", models.CASCADE, db_constraint=False)
+    workflow = models.ForeignKey(Workflow, models.CASCADE, db_constraint=False)
     run_number = models.BigIntegerField()
     task_id = models.BigIntegerField(null=True)
     activity = models.CharField(max_length=64, blank=True, default="")
     level = models.SmallIntegerField(choices=Level.choices, default=Level.INFO)
     message = models.TextField()
-    params = models.JSONField(null=True)
+    params: "models.JSONField[Any]" = models.JSONField(null=True)
     at = models.DateTimeField()
 
     class Meta:

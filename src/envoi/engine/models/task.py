@@ -1,6 +1,10 @@
 """A task: one execution of an activity (engine.md §1.4)."""
 
+from typing import Any
+
 from django.db import models
+
+from envoi.engine.models.workflow import Workflow
 
 
 class TaskState(models.IntegerChoices):
@@ -27,7 +31,7 @@ class Task(models.Model):
     """One row. `due_at` empty: it waits for an event. A running task holds a lease (architecture §2.3)."""
 
     task_id = models.BigAutoField(primary_key=True)
-    workflow = models.ForeignKey("engine.Workflow", models.CASCADE, db_constraint=False)
+    workflow = models.ForeignKey(Workflow, models.CASCADE, db_constraint=False)
     run_number = models.BigIntegerField()
     activity = models.CharField(max_length=64)
     status = models.SmallIntegerField(choices=TaskState.choices, default=TaskState.PENDING)
@@ -48,9 +52,9 @@ class Task(models.Model):
     cancel_requested = models.BooleanField(default=False)
     forced = models.BooleanField(default=False)
     """Released by an operator although its activity is set to be held."""
-    variables = models.JSONField(default=dict)
+    variables: "models.JSONField[Any]" = models.JSONField(default=dict)
     """Task variables."""
-    memory = models.JSONField(default=dict)
+    memory: "models.JSONField[Any]" = models.JSONField(default=dict)
     """What the activity keeps between two of its executions: dates fired, last id of a batch, answers."""
     message = models.TextField(blank=True, default="")
     """Why it failed."""

@@ -2,7 +2,11 @@
 account.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from django.db import models
+
+from envoi.kernel.models import Folder, Group, Operator
 
 
 class State(models.IntegerChoices):
@@ -45,16 +49,16 @@ class Workflow(models.Model):
     workflow_id = models.BigAutoField(primary_key=True)
     internal_name = models.CharField(max_length=128, unique=True)
     label = models.CharField(max_length=255)
-    labels = models.JSONField(default=dict)
+    labels: "models.JSONField[Any]" = models.JSONField(default=dict)
     """Labels of a shipped workflow by language: {"fr": …}; an operator's own label empties it."""
     description = models.TextField(blank=True, default="")
-    folder = models.ForeignKey("kernel.Folder", on_delete=models.PROTECT, related_name="+")
+    folder = models.ForeignKey(Folder, on_delete=models.PROTECT, related_name="+")
     package = models.CharField(max_length=64, blank=True, default="")
     built_in = models.BooleanField(default=False)
     is_model = models.BooleanField(default=False)
     model_name = models.CharField(max_length=128, blank=True, default="")
 
-    definition = models.JSONField()
+    definition: "models.JSONField[Any]" = models.JSONField()
     definition_number = models.BigIntegerField(default=1)
 
     state = models.SmallIntegerField(choices=State.choices, default=State.EDITION)
@@ -76,20 +80,16 @@ class Workflow(models.Model):
     priority = models.SmallIntegerField(default=0)
     background = models.CharField(max_length=255, blank=True, default="")
     scenario = models.CharField(max_length=64, default="notifySupervisor")
-    supervisor_operator = models.ForeignKey(
-        "kernel.Operator", null=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    supervisor_group = models.ForeignKey(
-        "kernel.Group", null=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    supervisor_operator = models.ForeignKey(Operator, null=True, on_delete=models.SET_NULL, related_name="+")
+    supervisor_group = models.ForeignKey(Group, null=True, on_delete=models.SET_NULL, related_name="+")
     script = models.TextField(blank=True, default="")
     """The workflow's own script; may define `onStart`."""
 
-    variables = models.JSONField(default=dict)
+    variables: "models.JSONField[Any]" = models.JSONField(default=dict)
     """Instance variables."""
     run_number = models.BigIntegerField(default=0)
     started_at = models.DateTimeField(null=True)
-    started_by = models.ForeignKey("kernel.Operator", null=True, on_delete=models.SET_NULL, related_name="+")
+    started_by = models.ForeignKey(Operator, null=True, on_delete=models.SET_NULL, related_name="+")
     finished_at = models.DateTimeField(null=True)
     stopped_by_hand = models.BooleanField(default=False)
     """Finished because an operator stopped it, not because nothing was left to do."""
@@ -104,9 +104,15 @@ class Workflow(models.Model):
     """Task of the workflow that runs this one as its sub-workflow."""
 
     created_at = models.DateTimeField()
-    created_by = models.ForeignKey("kernel.Operator", null=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(Operator, null=True, on_delete=models.SET_NULL, related_name="+")
     modified_at = models.DateTimeField()
-    modified_by = models.ForeignKey("kernel.Operator", null=True, on_delete=models.SET_NULL, related_name="+")
+    modified_by = models.ForeignKey(Operator, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    if TYPE_CHECKING:
+        folder_id: int
+        started_by_id: int | None
+        created_by_id: int | None
+        modified_by_id: int | None
 
     class Meta:
         db_table = "xtk_workflow"
@@ -135,10 +141,10 @@ class WorkflowVersion(models.Model):
     workflow_version_id = models.BigAutoField(primary_key=True)
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="versions")
     number = models.BigIntegerField()
-    definition = models.JSONField()
+    definition: "models.JSONField[Any]" = models.JSONField()
     comment = models.CharField(max_length=255, blank=True, default="")
     created_at = models.DateTimeField()
-    created_by = models.ForeignKey("kernel.Operator", null=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(Operator, null=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
         db_table = "xtk_workflow_version"
@@ -168,7 +174,10 @@ class Login(models.Model):
 
     workflow_login_id = models.BigAutoField(primary_key=True)
     workflow = models.OneToOneField(Workflow, on_delete=models.CASCADE, related_name="login")
-    operator = models.ForeignKey("kernel.Operator", on_delete=models.CASCADE, related_name="+")
+    operator = models.ForeignKey(Operator, on_delete=models.CASCADE, related_name="+")
+
+    if TYPE_CHECKING:
+        operator_id: int
 
     class Meta:
         db_table = "xtk_workflow_login"

@@ -1,6 +1,10 @@
 """Work tables: the populations that transitions carry (architecture §2.4)."""
 
+from typing import Any
+
 from django.db import models
+
+from envoi.engine.models.workflow import Workflow
 
 
 class WorkTable(models.Model):
@@ -8,10 +12,10 @@ class WorkTable(models.Model):
 
     work_table_id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=63, unique=True)
-    workflow = models.ForeignKey("engine.Workflow", models.CASCADE, db_constraint=False)
+    workflow = models.ForeignKey(Workflow, models.CASCADE, db_constraint=False)
     run_number = models.BigIntegerField()
     created_at = models.DateTimeField()
-    columns = models.JSONField(default=list)
+    columns: "models.JSONField[Any]" = models.JSONField(default=list)
 
     class Meta:
         db_table = "xtk_work_table"

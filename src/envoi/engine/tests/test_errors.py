@@ -123,7 +123,7 @@ def test_a_transition_that_leads_nowhere_pauses_without_failing(db, clock):
     begin(workflow)
     assert (workflow.state, workflow.failed) == (State.PAUSED, False)
     assert dict(tasks(workflow))["work"] == "completed"
-    warnings = [line for line in LogLine.objects.filter(workflow=workflow, level=1)]
+    warnings = list(LogLine.objects.filter(workflow=workflow, level=1))
     assert [line.activity for line in warnings] == ["work"]
 
 

@@ -323,7 +323,7 @@ def test_advanced_javascript_is_called_again_until_it_says_that_it_is_done(db, c
         "many",
         parameters={
             "first": "vars.n = 1; task.postEvent('done'); return 0",
-            "next": "task.vars.n = (task.vars.n || 1) + 1; if (task.vars.n == 3) task.setCompleted(); return 0",
+            "next": "task.vars.n = (task.vars.n || 1) + 1; if (task.vars.n == 3) task.setCompleted(); return",
             "schedule": EVERY_MINUTE,
         },
         transitions=(way("done", "end", kind="done"),),
