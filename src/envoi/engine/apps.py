@@ -12,4 +12,4 @@ class Engine(AppConfig):
 
     def ready(self) -> None:
         """Register the dispatcher's jobs, and the answers to the kernel's hooks."""
-        from envoi.engine import jobs, shipping  # noqa: F401  registered by being imported
+        from envoi.engine import indicators, jobs, shipping  # noqa: F401  registered by being imported

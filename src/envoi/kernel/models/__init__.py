@@ -2,6 +2,7 @@
 
 from envoi.kernel.models.audit import AuditEntry
 from envoi.kernel.models.folder import Folder, FolderRight
+from envoi.kernel.models.indicator import CustomIndicator
 from envoi.kernel.models.operator import Group, GroupMember, NamedRight, Operator
 from envoi.kernel.models.option import Option
 from envoi.kernel.models.outbox import OutboxItem
@@ -9,6 +10,7 @@ from envoi.kernel.models.package import InstalledPackage, ShippedRow
 
 __all__ = [
     "AuditEntry",
+    "CustomIndicator",
     "Folder",
     "FolderRight",
     "Group",
