@@ -236,6 +236,8 @@ PAGES = (
     "/workflows/tidy?tab=properties",
     "/workflows/tidy/stop",
     "/monitoring/",
+    "/monitoring/heat-map",
+    "/decisions/",
     "/search?q=tidy",
     "/account",
     "/account/authenticator",

@@ -1,5 +1,6 @@
 """Puts the operator's language, zone and actor on each request, and lets only those in who signed in."""
 
+import re
 import zoneinfo
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,8 @@ from envoi.kernel.errors import Refused
 from envoi.kernel.models import Operator
 from envoi.kernel.rights import actor_of
 
-ROOMS_THAT_CHECK_THEMSELVES = ("envoi.web.",)
+# Doors for machines and readers check their callers themselves: the web room, and `endpoints` of packages.
+MACHINE_DOORS = re.compile(r"^envoi\.(web|packages\.\w+\.endpoints)(\.|$)")
 
 
 class OperatorMiddleware:
@@ -70,4 +72,4 @@ def _is_machine_door(request: HttpRequest) -> bool:
         match = resolve(request.path_info)
     except Resolver404:
         return False
-    return match.func.__module__.startswith(ROOMS_THAT_CHECK_THEMSELVES)
+    return MACHINE_DOORS.match(match.func.__module__) is not None

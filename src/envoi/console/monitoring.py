@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as lazy
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from envoi.console import live, words, workflow_list
+from envoi.console import gauges, live, words, workflow_list
 from envoi.console.access import actor_of_request, administrators_only
 from envoi.console.navigation import Word, under
 from envoi.console.workflow_list import Line
@@ -28,7 +28,7 @@ from envoi.kernel import clock, mail, outbox
 from envoi.kernel.errors import NotFound
 from envoi.kernel.models import OutboxItem
 from envoi.kernel.models.outbox import OutboxState
-from envoi.kernel.rights import Actor
+from envoi.kernel.rights import Actor, Right
 
 STATES = {
     "running": ("ok", "ok", lazy("Running")),
@@ -98,6 +98,9 @@ def monitoring(request: HttpRequest) -> HttpResponse:
             "here": request.get_full_path(),
         }
         part = "region" if live.wants_region(request) else "page"
+        # Measured when the page is opened, not every two seconds: some ask the database, or run a statement.
+        if part == "page" and actor.has(Right.WORKFLOW):
+            context["gauges"] = gauges.gauges(actor)
         return render(request, f"console/monitoring/{part}.html", context)
 
     return live.answer(request, etag, draw)

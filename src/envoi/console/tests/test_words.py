@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone, translation
 
-from envoi.console import words
+from envoi.console import gauges, words
 
 NARROW = "\u202f"
 
@@ -61,3 +61,22 @@ def test_the_machine_reads_utc(clock):
         here = datetime(2026, 11, 24, 9, 42, tzinfo=ZoneInfo("Europe/Paris"))
         assert words.time_tag(here) == '<time datetime="2026-11-24T08:42:00Z">09:42</time>'
         assert words.time_tag(here + timedelta(seconds=5), seconds=True).endswith(">09:42:05</time>")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "written"),
+    [
+        (None, "B", "—"),
+        (512, "B", f"512{NARROW}B"),
+        (10_900_000, "B", f"11{NARROW}MB"),
+        (1_530_000, "B", f"1.5{NARROW}MB"),
+        (184e9, "B", f"184{NARROW}GB"),
+        (378, "s", "6 min 18 s"),
+        (0.42, "", "0.42"),
+        (1234, "", "1,234"),
+        (81, "%", f"81{NARROW}%"),
+    ],
+)
+def test_an_amount_is_written_in_its_unit(value, unit, written):
+    with translation.override("en"):
+        assert gauges.amount(value, unit) == written
