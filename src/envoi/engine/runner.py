@@ -84,13 +84,13 @@ _CLAIM: LiteralString = (
     backend_pid = pg_backend_pid(), started_at = %(now)s, attempts = attempts + 1, cancel_requested = false
   FROM w WHERE t.task_id = %(task)s AND t.status = 0 AND t.run_number = w.run_number AND t.due_at <= %(now)s
   RETURNING """
-    + _LOADED  # noqa: S608
+    + _LOADED
 )
 _GO_ON: LiteralString = (
     "SELECT "
     + _LOADED
     + """ FROM xtk_workflow_task t JOIN xtk_workflow w ON w.workflow_id = t.workflow_id
-    WHERE t.task_id = %(task)s AND t.lease_token = %(token)s AND t.status = 2"""  # noqa: S608
+    WHERE t.task_id = %(task)s AND t.lease_token = %(token)s AND t.status = 2"""
 )
 LONGEST_CHAIN_S = 0.25
 """So long a thread follows one chain of activities before others get their turn."""
