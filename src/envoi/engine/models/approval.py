@@ -6,6 +6,7 @@ from django.db import models
 
 from envoi.engine.models.workflow import Workflow
 from envoi.kernel.models import Operator
+from envoi.kernel.registry import Declaration
 
 
 class Approval(models.Model):
@@ -30,6 +31,16 @@ class Approval(models.Model):
     if TYPE_CHECKING:
         workflow_id: int
         operator_id: int
+
+    SCHEMA = Declaration(
+        "xtk:workflowApproval",
+        label="Approvals",
+        singular="Approval",
+        folder="workflow/folder",
+        text="@title",
+        names={"task_id": "task-id"},
+        collections={"workflow": "approval"},
+    )
 
     class Meta:
         db_table = "xtk_workflow_approval"

@@ -5,6 +5,7 @@ from typing import Any
 from django.db import models
 
 from envoi.engine.models.workflow import Workflow
+from envoi.kernel.registry import Declaration
 
 
 class CommandState(models.IntegerChoices):
@@ -28,6 +29,16 @@ class QueuedCommand(models.Model):
     created_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True)
     message = models.TextField(blank=True, default="")
+
+    SCHEMA = Declaration(
+        "xtk:workflowJob",
+        label="Commands",
+        singular="Command",
+        folder="workflow/folder",
+        text="@command",
+        names={"operator_id": "operator-id"},
+        collections={"workflow": "job"},
+    )
 
     class Meta:
         db_table = "xtk_workflow_job"

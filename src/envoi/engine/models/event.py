@@ -5,6 +5,7 @@ from typing import Any
 from django.db import models
 
 from envoi.engine.models.workflow import Workflow
+from envoi.kernel.registry import Declaration
 
 
 class EventState(models.IntegerChoices):
@@ -34,6 +35,16 @@ class Event(models.Model):
     variables: "models.JSONField[Any]" = models.JSONField(default=dict)
     created_at = models.DateTimeField()
     processed_at = models.DateTimeField(null=True)
+
+    SCHEMA = Declaration(
+        "xtk:workflowEvent",
+        label="Events",
+        singular="Event",
+        folder="workflow/folder",
+        text="@transition",
+        names={"task_id": "task-id", "source_task_id": "sourceTask-id"},
+        collections={"workflow": "event"},
+    )
 
     class Meta:
         db_table = "xtk_workflow_event"

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import models
 
 from envoi.engine.models.workflow import Workflow
+from envoi.kernel.registry import Declaration
 
 
 class Level(models.IntegerChoices):
@@ -31,6 +32,16 @@ class LogLine(models.Model):
     message = models.TextField()
     params: "models.JSONField[Any]" = models.JSONField(null=True)
     at = models.DateTimeField()
+
+    SCHEMA = Declaration(
+        "xtk:workflowLog",
+        label="Journal",
+        singular="Line of the journal",
+        folder="workflow/folder",
+        text="@message",
+        names={"task_id": "task-id", "at": "logDate"},
+        collections={"workflow": "log"},
+    )
 
     class Meta:
         db_table = "xtk_workflow_log"

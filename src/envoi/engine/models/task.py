@@ -5,6 +5,7 @@ from typing import Any
 from django.db import models
 
 from envoi.engine.models.workflow import Workflow
+from envoi.kernel.registry import Declaration, Incoming
 
 
 class TaskState(models.IntegerChoices):
@@ -58,6 +59,24 @@ class Task(models.Model):
     """What the activity keeps between two of its executions: dates fired, last id of a batch, answers."""
     message = models.TextField(blank=True, default="")
     """Why it failed."""
+
+    SCHEMA = Declaration(
+        "xtk:workflowTask",
+        label="Tasks",
+        singular="Task",
+        folder="workflow/folder",
+        text="@activity",
+        names={"worker_id": "worker-id"},
+        private=frozenset({"lease_token", "backend_pid"}),
+        collections={"workflow": "task"},
+        incoming=(
+            Incoming("xtk:workflowApproval", "task", "task_id", "approval"),
+            Incoming("xtk:workflowEvent", "task", "task_id", "event"),
+            Incoming("xtk:workflowEvent", "sourceTask", "source_task_id", label="Source task"),
+            Incoming("xtk:workflowLog", "task", "task_id", "log"),
+            Incoming("xtk:workflow", "parentTask", "parent_task_id", "subWorkflow", label="Parent task"),
+        ),
+    )
 
     class Meta:
         db_table = "xtk_workflow_task"

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from envoi.kernel.registry import Declaration, Incoming
+
 
 class WorkerState(models.IntegerChoices):
     """What a worker is doing."""
@@ -28,6 +30,15 @@ class Worker(models.Model):
     """The dispatcher's own number for this worker."""
     started_at = models.DateTimeField()
     stopped_at = models.DateTimeField(null=True)
+
+    SCHEMA = Declaration(
+        "xtk:worker",
+        label="Workers",
+        singular="Worker",
+        reading="ADMINISTRATION",
+        names={"dispatcher_id": "dispatcher-id"},
+        incoming=(Incoming("xtk:workflowTask", "worker", "worker_id", "task"),),
+    )
 
     class Meta:
         db_table = "xtk_worker"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 
 from envoi.kernel.models import Folder, Group, Operator
+from envoi.kernel.registry import Declaration
 
 
 class State(models.IntegerChoices):
@@ -114,6 +115,16 @@ class Workflow(models.Model):
         created_by_id: int | None
         modified_by_id: int | None
 
+    SCHEMA = Declaration(
+        "xtk:workflow",
+        label="Workflows",
+        singular="Workflow",
+        folder="folder",
+        writing="WORKFLOW",
+        names={"parent_task_id": "parentTask-id", "labels": "shippedLabels"},
+        collections={"folder": "workflow"},
+    )
+
     class Meta:
         db_table = "xtk_workflow"
         ordering = ("label", "workflow_id")
@@ -146,6 +157,15 @@ class WorkflowVersion(models.Model):
     created_at = models.DateTimeField()
     created_by = models.ForeignKey(Operator, null=True, on_delete=models.SET_NULL, related_name="+")
 
+    SCHEMA = Declaration(
+        "xtk:workflowVersion",
+        label="Versions of workflows",
+        singular="Version of a workflow",
+        folder="workflow/folder",
+        text="@number",
+        collections={"workflow": "version"},
+    )
+
     class Meta:
         db_table = "xtk_workflow_version"
         constraints = (
@@ -164,6 +184,14 @@ class WorkflowRun(models.Model):
     ended_at = models.DateTimeField()
     failed = models.BooleanField(default=False)
 
+    SCHEMA = Declaration(
+        "xtk:workflowRun",
+        label="Runs",
+        singular="Run",
+        folder="workflow/folder",
+        collections={"workflow": "run"},
+    )
+
     class Meta:
         db_table = "xtk_workflow_run"
         indexes = (models.Index(fields=("workflow", "workflow_run_id"), name="xtk_workflow_run_workflow"),)
@@ -178,6 +206,15 @@ class Login(models.Model):
 
     if TYPE_CHECKING:
         operator_id: int
+
+    SCHEMA = Declaration(
+        "xtk:workflowLogin",
+        label="Execution accounts",
+        singular="Execution account",
+        folder="workflow/folder",
+        reading="ADMINISTRATION",
+        collections={"workflow": "login"},
+    )
 
     class Meta:
         db_table = "xtk_workflow_login"

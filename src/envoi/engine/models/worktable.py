@@ -5,6 +5,7 @@ from typing import Any
 from django.db import models
 
 from envoi.engine.models.workflow import Workflow
+from envoi.kernel.registry import Declaration
 
 
 class WorkTable(models.Model):
@@ -16,6 +17,14 @@ class WorkTable(models.Model):
     run_number = models.BigIntegerField()
     created_at = models.DateTimeField()
     columns: "models.JSONField[Any]" = models.JSONField(default=list)
+
+    SCHEMA = Declaration(
+        "xtk:workTable",
+        label="Work tables",
+        singular="Work table",
+        folder="workflow/folder",
+        collections={"workflow": "workTable"},
+    )
 
     class Meta:
         db_table = "xtk_work_table"

@@ -4,6 +4,8 @@ from typing import Any
 
 from django.db import models
 
+from envoi.kernel.registry import Declaration
+
 
 class AuditEntry(models.Model):
     """One line. `operator_name` is kept as text so that the line outlives the operator."""
@@ -20,6 +22,15 @@ class AuditEntry(models.Model):
     operator_id = models.BigIntegerField(null=True)
     operator_name = models.CharField(max_length=128)
     detail: "models.JSONField[Any]" = models.JSONField(default=dict)
+
+    SCHEMA = Declaration(
+        "xtk:audit",
+        label="Audit trail",
+        singular="Audit entry",
+        reading="ADMINISTRATION",
+        text="@entityKey",
+        names={"operator_id": "operator-id", "entity_id": "entity-id"},
+    )
 
     class Meta:
         db_table = "xtk_audit"

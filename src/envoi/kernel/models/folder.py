@@ -4,6 +4,8 @@ from typing import Any
 
 from django.db import models
 
+from envoi.kernel.registry import Declaration
+
 
 class Folder(models.Model):
     """A place in the tree. `model` is the schema that lives in it (`xtk:workflow`), if any."""
@@ -25,6 +27,16 @@ class Folder(models.Model):
     built_in = models.BooleanField(default=False)
     package = models.CharField(max_length=64, blank=True, default="")
 
+    SCHEMA = Declaration(
+        "xtk:folder",
+        label="Folders",
+        singular="Folder",
+        folder=".",
+        names={"path": "fullName"},
+        labels={"path": "Full name"},
+        collections={"parent": "child"},
+    )
+
     class Meta:
         db_table = "xtk_folder"
         ordering = ("position", "label")
@@ -43,6 +55,15 @@ class FolderRight(models.Model):
     can_read = models.BooleanField(default=True)
     can_write = models.BooleanField(default=False)
     can_delete = models.BooleanField(default=False)
+
+    SCHEMA = Declaration(
+        "xtk:folderRight",
+        label="Rights on folders",
+        singular="Right on a folder",
+        folder="folder",
+        reading="ADMINISTRATION",
+        collections={"folder": "right"},
+    )
 
     class Meta:
         db_table = "xtk_folder_right"

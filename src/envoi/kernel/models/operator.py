@@ -4,6 +4,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 
 from envoi.kernel.models.folder import Folder
+from envoi.kernel.registry import Declaration
 
 
 class OperatorManager(BaseUserManager["Operator"]):
@@ -48,6 +49,21 @@ class Operator(AbstractBaseUser):
     REQUIRED_FIELDS: list[str] = []  # Django asks nothing more than name and password
     objects = OperatorManager()
 
+    SCHEMA = Declaration(
+        "xtk:operator",
+        label="Operators",
+        singular="Operator",
+        writing="ADMINISTRATION",
+        private=frozenset({"password"}),
+        guarded={
+            "email": "ADMINISTRATION",
+            "last_login": "ADMINISTRATION",
+            "folder": "ADMINISTRATION",
+            "disabled": "ADMINISTRATION",
+        },
+        labels={"folder": "Root folder"},
+    )
+
     class Meta:
         db_table = "xtk_operator"
         ordering = ("name",)
@@ -85,6 +101,13 @@ class Group(models.Model):
         Operator, through="GroupMember", related_name="operator_groups"
     )
 
+    SCHEMA = Declaration(
+        "xtk:group",
+        label="Operator groups",
+        singular="Operator group",
+        writing="ADMINISTRATION",
+    )
+
     class Meta:
         db_table = "xtk_group"
         ordering = ("name",)
@@ -100,6 +123,14 @@ class GroupMember(models.Model):
     group = models.ForeignKey(Group, on_delete=models.CASCADE)
     operator = models.ForeignKey(Operator, on_delete=models.CASCADE)
 
+    SCHEMA = Declaration(
+        "xtk:operatorGroup",
+        label="Members of groups",
+        singular="Member of a group",
+        writing="ADMINISTRATION",
+        collections={"group": "operatorGroup", "operator": "operatorGroup"},
+    )
+
     class Meta:
         db_table = "xtk_operator_group"
         constraints = (models.UniqueConstraint(fields=("group", "operator"), name="xtk_operator_group_once"),)
@@ -114,6 +145,14 @@ class NamedRight(models.Model):
     name = models.CharField(max_length=64)
     operator = models.ForeignKey(Operator, null=True, on_delete=models.CASCADE, related_name="named_rights")
     group = models.ForeignKey(Group, null=True, on_delete=models.CASCADE, related_name="named_rights")
+
+    SCHEMA = Declaration(
+        "xtk:right",
+        label="Named rights",
+        singular="Named right",
+        reading="ADMINISTRATION",
+        collections={"operator": "right", "group": "right"},
+    )
 
     class Meta:
         db_table = "xtk_right"

@@ -8,6 +8,7 @@ from django.db import models
 
 from envoi.kernel.errors import Invalid
 from envoi.kernel.models.operator import Operator
+from envoi.kernel.registry import Declaration
 
 OptionValue = int | float | str | bool | datetime | date | None
 _SPAN = re.compile(r"^\s*(-?\d+)\s*(s|m|h|d)?\s*$")
@@ -49,6 +50,13 @@ class Option(models.Model):
     package = models.CharField(max_length=64, blank=True, default="")
     modified_at = models.DateTimeField()
     modified_by = models.ForeignKey(Operator, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    SCHEMA = Declaration(
+        "xtk:option",
+        label="Options",
+        singular="Option",
+        reading="ADMINISTRATION",
+    )
 
     class Meta:
         db_table = "xtk_option"

@@ -4,6 +4,8 @@ from typing import Any
 
 from django.db import models
 
+from envoi.kernel.registry import Declaration
+
 
 class OutboxState(models.IntegerChoices):
     """Where an item stands."""
@@ -26,6 +28,15 @@ class OutboxItem(models.Model):
     created_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True)
     error = models.TextField(blank=True, default="")
+
+    SCHEMA = Declaration(
+        "xtk:outbox",
+        label="Outgoing effects",
+        singular="Outgoing effect",
+        reading="ADMINISTRATION",
+        text="@key",
+        private=frozenset({"payload"}),
+    )
 
     class Meta:
         db_table = "xtk_outbox"

@@ -4,6 +4,8 @@ from typing import Any
 
 from django.db import models
 
+from envoi.kernel.registry import Declaration
+
 
 class InstalledPackage(models.Model):
     """One package. `installed_at` stays empty until the whole installation has gone through."""
@@ -12,6 +14,13 @@ class InstalledPackage(models.Model):
     name = models.CharField(max_length=64, unique=True)
     version = models.CharField(max_length=32)
     installed_at = models.DateTimeField(null=True)
+
+    SCHEMA = Declaration(
+        "xtk:package",
+        label="Packages",
+        singular="Package",
+        writing="ADMINISTRATION",
+    )
 
     class Meta:
         db_table = "xtk_package"
@@ -35,6 +44,15 @@ class ShippedRow(models.Model):
     values: "models.JSONField[Any]" = models.JSONField()
     offered: "models.JSONField[Any]" = models.JSONField(null=True)
     shipped_at = models.DateTimeField()
+
+    SCHEMA = Declaration(
+        "xtk:shipped",
+        label="Shipped rows",
+        singular="Shipped row",
+        reading="ADMINISTRATION",
+        text="@key",
+        names={"values": "shippedValues"},
+    )
 
     class Meta:
         db_table = "xtk_shipped"
