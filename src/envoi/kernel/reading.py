@@ -1,4 +1,5 @@
-"""What the read-only role may not see: password hashes, sessions, second factors, texts of system mail.
+"""What the read-only role may not see: password hashes, sealed secrets, sessions, second factors, texts
+of system mail.
 
 The embedded server lets `envoi_read` read each new table. These are closed again after every migration; a
 table of which only some columns are private stays readable by its other columns. A server of the user's own
@@ -11,6 +12,7 @@ ROLE = "envoi_read"
 PRIVATE: dict[str, frozenset[str]] = {
     "xtk_operator": frozenset({"password"}),
     "xtk_outbox": frozenset({"payload"}),
+    "nms_ext_account": frozenset({"secrets"}),
     "django_session": frozenset(),
     "otp_totp_totpdevice": frozenset(),
     "otp_static_staticdevice": frozenset(),

@@ -1,8 +1,8 @@
 """Seed rows: what a package ships as TOML in its `data` room, planted without overwriting an operator's work.
 
-One table of a file is one row: `[[folder]]`, `[[group]]`, `[[operator]]`, `[[option]]`. All files of a room
-are read together, so their number and names are free. Rows are planted in the order of `KINDS`, then of the
-files.
+One table of a file is one row: `[[folder]]`, `[[group]]`, `[[operator]]`, `[[option]]`,
+`[[enumeration]]`. All files of a room are read together, so their number and names are free. Rows are planted
+in the order of `KINDS`, then of the files.
 """
 
 import tomllib
@@ -13,7 +13,18 @@ from typing import Any, cast
 
 from envoi.kernel import clock
 from envoi.kernel.errors import Broken
-from envoi.kernel.models import Folder, Group, GroupMember, NamedRight, Operator, Option
+from envoi.kernel.models import (
+    Enum,
+    EnumAlias,
+    EnumValue,
+    Folder,
+    Group,
+    GroupMember,
+    NamedRight,
+    Operator,
+    Option,
+)
+from envoi.kernel.models.enumeration import EnumMode, EnumType
 from envoi.kernel.models.option import DataType
 from envoi.kernel.rights import Right
 from envoi.kernel.shipped import Outcome, settle
@@ -221,9 +232,85 @@ def _option_write(name: str, values: Values, package: str) -> None:
     option.save()
 
 
+# --- enumerations: a value is a text, or a table with value, label and aliases; they stand in this order ----
+
+
+def _enumeration_shipped(row: Row) -> Values:
+    labels = dict(cast("Mapping[str, str]", row["label"]))
+    return {
+        "label": labels.pop("en"),
+        "labels": labels,
+        "type": EnumType(row["type"]).value,
+        "mode": EnumMode(row.get("mode", "simple")).value,
+        "values": [
+            {"value": value["value"], "label": value.get("label", value["value"])}
+            for value in map(_enumeration_value, row.get("values", ()))
+        ],
+        "aliases": {
+            alias: value["value"]
+            for value in map(_enumeration_value, row.get("values", ()))
+            for alias in value.get("aliases", ())
+        },
+    }
+
+
+def _enumeration_value(given: str | Row) -> Row:
+    return {"value": given} if isinstance(given, str) else given
+
+
+def _enumeration_present(name: str) -> Values | None:
+    """What operators note while they work (texts without a value, hits) does not count as a change."""
+    enum = Enum.objects.filter(name=name).first()
+    if enum is None:
+        return None
+    values = EnumValue.objects.filter(enum=enum).order_by("position", "value")
+    mapped = EnumAlias.objects.filter(enum=enum, value__isnull=False)
+    return {
+        "label": enum.label,
+        "labels": enum.labels,
+        "type": enum.type,
+        "mode": enum.mode,
+        "values": list(values.values("value", "label")),
+        "aliases": dict(mapped.values_list("alias", "value__value")),
+    }
+
+
+def _enumeration_write(name: str, values: Values, package: str) -> None:
+    now = clock.now()
+    fields = {key: values[key] for key in ("label", "labels", "type", "mode")}
+    enum, _ = Enum.objects.update_or_create(
+        name=name, defaults={**fields, "built_in": True, "package": package, "modified_at": now}
+    )
+    EnumValue.objects.filter(enum=enum).exclude(
+        value__in=[each["value"] for each in values["values"]]
+    ).delete()
+    rows: dict[str, EnumValue] = {}
+    for position, each in enumerate(values["values"], start=1):
+        rows[each["value"]], _ = EnumValue.objects.update_or_create(
+            enum=enum, value=each["value"], defaults={"label": each["label"], "position": position}
+        )
+    EnumAlias.objects.filter(enum=enum, value__isnull=False).exclude(alias__in=values["aliases"]).delete()
+    EnumAlias.objects.bulk_create(
+        [
+            EnumAlias(enum=enum, alias=alias, value=rows[value], modified_at=now)
+            for alias, value in values["aliases"].items()
+        ],
+        update_conflicts=True,
+        unique_fields=("enum", "alias"),
+        update_fields=("value", "modified_at"),
+    )
+
+
 KINDS = (
     Kind("folder", "xtk:folder", _folder_shipped, _folder_present, _folder_write),
     Kind("group", "xtk:opGroup", _group_shipped, _group_present, _group_write),
     Kind("operator", "xtk:operator", _operator_shipped, _operator_present, _operator_write),
     Kind("option", "xtk:option", _option_shipped, _option_present, _option_write),
+    Kind(
+        "enumeration",
+        "xtk:enum",
+        _enumeration_shipped,
+        _enumeration_present,
+        _enumeration_write,
+    ),
 )

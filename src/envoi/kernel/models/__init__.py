@@ -1,6 +1,8 @@
 """Tables of the kernel; one file per aggregate."""
 
+from envoi.kernel.models.account import ExternalAccount
 from envoi.kernel.models.audit import AuditEntry
+from envoi.kernel.models.enumeration import Enum, EnumAlias, EnumValue
 from envoi.kernel.models.folder import Folder, FolderRight
 from envoi.kernel.models.indicator import CustomIndicator
 from envoi.kernel.models.operator import Group, GroupMember, NamedRight, Operator
@@ -11,6 +13,10 @@ from envoi.kernel.models.package import InstalledPackage, ShippedRow
 __all__ = [
     "AuditEntry",
     "CustomIndicator",
+    "Enum",
+    "EnumAlias",
+    "EnumValue",
+    "ExternalAccount",
     "Folder",
     "FolderRight",
     "Group",

@@ -17,6 +17,7 @@ def may_read(table: str, column: str) -> bool:
     [
         ("xtk_operator", "password"),
         ("xtk_outbox", "payload"),
+        ("nms_ext_account", "secrets"),
         ("django_session", "session_data"),
         ("otp_totp_totpdevice", "key"),
         ("otp_static_statictoken", "token"),
