@@ -71,27 +71,22 @@ _LOADED = """t.task_id, t.activity, t.variables AS task_variables, t.memory, t.w
     (SELECT jsonb_agg(jsonb_build_object('event_id', e.event_id, 'source', e.source,
       'transition', e.transition, 'variables', e.variables) ORDER BY e.event_id)
       FROM xtk_workflow_event e WHERE e.task_id = t.task_id) AS events"""
-_CLAIM: LiteralString = (
-    """WITH w AS (
+_TAKE = """WITH w AS (
     UPDATE xtk_workflow SET version = version + 1, busy_since = coalesce(busy_since, %(now)s)
     WHERE workflow_id = (SELECT workflow_id FROM xtk_workflow_task WHERE task_id = %(task)s AND status = 0)
       AND state = 11
     RETURNING workflow_id, internal_name, label, run_number, definition_number, variables, timezone,
-    simulation,
-      affinity, started_by_id, parent_task_id)
-  UPDATE xtk_workflow_task AS t SET status = 2, queued = false, lease_token = %(token)s, worker_id =
-  %(worker)s,
-    backend_pid = pg_backend_pid(), started_at = %(now)s, attempts = attempts + 1, cancel_requested = false
+      simulation, affinity, started_by_id, parent_task_id)
+  UPDATE xtk_workflow_task AS t SET status = 2, queued = false, lease_token = %(token)s,
+    worker_id = %(worker)s, backend_pid = pg_backend_pid(), started_at = %(now)s, attempts = attempts + 1,
+    cancel_requested = false
   FROM w WHERE t.task_id = %(task)s AND t.status = 0 AND t.run_number = w.run_number AND t.due_at <= %(now)s
   RETURNING """
-    + _LOADED
-)
-_GO_ON: LiteralString = (
-    "SELECT "
-    + _LOADED
-    + """ FROM xtk_workflow_task t JOIN xtk_workflow w ON w.workflow_id = t.workflow_id
+_MINE = """ FROM xtk_workflow_task t JOIN xtk_workflow w ON w.workflow_id = t.workflow_id
     WHERE t.task_id = %(task)s AND t.lease_token = %(token)s AND t.status = 2"""
-)
+_SELECT = "SELECT "
+_CLAIM: LiteralString = _TAKE + _LOADED
+_GO_ON: LiteralString = _SELECT + _LOADED + _MINE
 LONGEST_CHAIN_S = 0.25
 """So long a thread follows one chain of activities before others get their turn."""
 
