@@ -7,6 +7,7 @@ workflow's affinity applies it. Only the unconditional stop acts at once.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Protocol
@@ -14,13 +15,15 @@ from typing import Any, Protocol
 from django.db import transaction
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import access, dispatcher, journal, lifecycle, sql, subworkflow
+from envoi.engine import access, dispatcher, journal, lifecycle, runner, sql, subworkflow
 from envoi.engine.activities.base import Fired
 from envoi.engine.journal import Pen
 from envoi.engine.models import CommandState, QueuedCommand, State, Workflow
 from envoi.kernel import audit, clock
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from envoi.kernel.rights import Actor
+
+logger = logging.getLogger(__name__)
 
 
 class Command(StrEnum):
@@ -165,10 +168,35 @@ def apply_queued(workflow_id: int) -> int:
                 S.STARTING,
             ):
                 continue  # it waits until the workflow goes on (engine.md §7.2)
-            _apply(row, queued)
+            _apply_or_refuse(row, queued)
             applied += 1
             row = lifecycle.lock(workflow_id) or row
         return applied
+
+
+def _apply_or_refuse(row: sql.Row, queued: QueuedCommand) -> None:
+    """Apply one command; one that cannot be carried out is refused with its reason and stands in
+    nobody's way.
+    """
+    try:
+        with transaction.atomic():
+            _apply(row, queued)
+    except Exception as error:
+        if runner.connection_lost(error):
+            raise
+        reason = lifecycle.describe(error)
+        logger.exception("command %s of workflow %s failed", queued.command, row["internal_name"])
+        queued.status, queued.done_at, queued.message = CommandState.REFUSED, clock.now(), reason
+        queued.save(update_fields=["status", "done_at", "message"])
+        sql.run(
+            """UPDATE xtk_workflow SET failed = true, version = version + 1,
+                 state = CASE state WHEN 10 THEN 20 WHEN 14 THEN 13 ELSE state END
+               WHERE workflow_id = %(workflow)s AND state IN (10, 14)""",
+            {"workflow": row["workflow_id"]},
+        )
+        pen = Pen()
+        pen.error(_("Command %(command)s failed: %(error)s"), command=queued.command, error=reason)
+        journal.write(row["workflow_id"], row["run_number"], pen.lines, parent_task_id=row["parent_task_id"])
 
 
 def _apply(row: sql.Row, queued: QueuedCommand) -> None:

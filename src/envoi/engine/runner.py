@@ -87,6 +87,8 @@ _MINE = """ FROM xtk_workflow_task t JOIN xtk_workflow w ON w.workflow_id = t.wo
 _SELECT = "SELECT "
 _CLAIM: LiteralString = _TAKE + _LOADED
 _GO_ON: LiteralString = _SELECT + _LOADED + _MINE
+MOST_COLLISIONS, COLLISION_S = 5, 1.0
+"""How often an activity is tried again at once when it ran into a lock of another, and after how long."""
 LONGEST_CHAIN_S = 0.25
 """So long a thread follows one chain of activities before others get their turn."""
 
@@ -166,6 +168,8 @@ def _work(claim: sql.Row, lease: Lease, cancellation: Cancellation) -> Lease | N
                 logger.warning("task %s waits for the database: %s", claim["task_id"], again)
         elif isinstance(error, Retry):
             _retry(claim, token, error, pen)
+        elif _met_another(error) and claim["attempts"] < MOST_COLLISIONS:
+            _retry(claim, token, Retry(lifecycle.describe(error), seconds=COLLISION_S), pen)
         elif isinstance(error, Exception):
             lifecycle.fail(claim, token, error, pen, cancelled=cancellation.requested)
         else:
@@ -381,6 +385,17 @@ def connection_lost(error: BaseException | None) -> bool:
             if raw is None or raw.closed or raw.broken or getattr(error, "sqlstate", None) is None:
                 return raw is None or raw.closed or raw.broken
         error = error.__cause__ or error.__context__
+    return False
+
+
+def _met_another(error: BaseException | None) -> bool:
+    """Return whether the transaction was given up because of another one: nothing is wrong with
+    the activity.
+    """
+    while error is not None:
+        if isinstance(error, (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)):
+            return True
+        error = error.__cause__
     return False
 
 
