@@ -248,6 +248,7 @@ PAGES = (
     "/operators/sofia",
     "/operators/new",
     "/explorer/administration/accessManagement/operatorGroups/",
+    "/groups/Administrator",
     "/explorer/administration/audit/auditTrail/",
     "/nothing",
 )

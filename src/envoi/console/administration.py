@@ -15,7 +15,7 @@ from envoi.console import explorer, second_factor
 from envoi.console.access import administrators_only
 from envoi.console.folder_kinds import FolderKind, own
 from envoi.console.navigation import Word, under
-from envoi.kernel import folders, operators, options
+from envoi.kernel import folders, groups, operators, options
 from envoi.kernel.errors import Invalid, NotFound
 from envoi.kernel.models import AuditEntry, Folder, Group, NamedRight, Operator
 from envoi.kernel.models.option import DataType
@@ -156,6 +156,41 @@ def groups_page(request: HttpRequest, folder: Folder) -> HttpResponse:
     found = Group.objects.prefetch_related("members", "named_rights").order_by("name")
     context = {"groups": found, **explorer.frame(request, folder)}
     return render(request, "console/administration/groups.html", context)
+
+
+@under(Word.EXPLORER)
+@require_http_methods(["GET", "POST"])
+def group_page(request: HttpRequest, name: str) -> HttpResponse:
+    """Show one group; change the rights that its members share, or delete it."""
+    actor = administrators_only(request, to=_("see the groups"))
+    group = groups.find(name)
+    if request.method == "POST" and request.POST.get("delete"):
+        groups.delete(name, actor=actor)
+        messages.success(request, _("The group %(name)s is deleted.") % {"name": name})
+        return redirect("console:groups")
+    if request.method == "POST":
+        groups.set_rights(name, request.POST.getlist("rights"), actor=actor)
+        messages.success(request, _("%(name)s is changed.") % {"name": group})
+        return redirect("console:group", name=name)
+    mine = set(NamedRight.objects.filter(group=group).values_list("name", flat=True))
+    folder = _folder(actor, "xtk:opGroup")
+    context = {
+        "group": group,
+        "members": group.members.order_by("name"),
+        "rights": [(right.value, right.value in mine) for right in Right],
+        "trail": trail_of(actor, "xtk:opGroup", name),
+        **explorer.frame(request, folder),
+        "crumbs": explorer.crumbs(request, folder, whole=True),
+    }
+    return render(request, "console/administration/group.html", context)
+
+
+@require_POST
+def new_group(request: HttpRequest) -> HttpResponse:
+    """Create a group; its rights are set on its page."""
+    actor = administrators_only(request, to=_("create a group"))
+    made = groups.create(request.POST.get("name", "").strip(), actor=actor)
+    return redirect("console:group", name=made.name)
 
 
 def audit_page(request: HttpRequest, folder: Folder) -> HttpResponse:

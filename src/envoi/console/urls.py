@@ -51,6 +51,9 @@ own = [
     path("operators/new", administration.new_operator, name="new-operator"),
     path("operators/<str:name>", administration.operator_page, name="operator"),
     path("operators/<str:name>/disabled", administration.disable_operator, name="disable-operator"),
+    path("groups", partial(explorer.first_of, schema="xtk:opGroup"), name="groups"),
+    path("groups/new", administration.new_group, name="new-group"),
+    path("groups/<str:name>", administration.group_page, name="group"),
     path("audit", partial(explorer.first_of, schema="xtk:auditTrail"), name="audit"),
 ]
 urlpatterns = [

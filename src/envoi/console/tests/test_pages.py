@@ -18,7 +18,7 @@ from envoi.console.navigation import Entry, Word
 from envoi.engine.definition import Activity
 from envoi.engine.testing import chain, make_workflow, start
 from envoi.kernel import mail, options
-from envoi.kernel.models import AuditEntry, Folder, Operator, OutboxItem
+from envoi.kernel.models import AuditEntry, Folder, Group, Operator, OutboxItem
 from envoi.kernel.models.outbox import OutboxState
 from envoi.kernel.rights import Right
 from envoi.kernel.testing import PASSWORD, admin_actor, allow, make_folder, make_operator
@@ -133,6 +133,17 @@ def test_a_refused_change_of_an_operator_leaves_all_of_it_as_it_was(admin):
     assert answer.status_code == 400
     sofia = Operator.objects.get(name="sofia")
     assert (sofia.label, sofia.named_rights.count()) == ("Sofia", 0)
+
+
+def test_a_group_is_created_given_rights_and_deleted(admin):
+    admin.post("/groups/new", {"name": "Analysts"})
+    admin.post("/groups/Analysts", {"rights": ["EXPORT", "WORKFLOW"]})
+    group = Group.objects.get(name="Analysts")
+    assert set(group.named_rights.values_list("name", flat=True)) == {"EXPORT", "WORKFLOW"}
+    assert re.search(r'value="EXPORT" checked', text(admin, "/groups/Analysts"))
+    admin.post("/groups/Analysts", {"delete": "1"})
+    assert not Group.objects.filter(name="Analysts").exists()
+    assert admin.post("/groups/Administrator", {"delete": "1"}).status_code == 409
 
 
 def test_the_trail_is_filtered_and_paged_by_key(admin):
