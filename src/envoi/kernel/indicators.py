@@ -21,8 +21,6 @@ from envoi.kernel.rights import Actor, Right
 PROC = Path("/proc")
 LOAD_PER_CPU = 2.0
 """Load average of one processor that counts as its maximum: some waiting for the disk is no distress."""
-TOO_OLD_S = 86_400.0
-"""A worker is replaced daily."""
 MUCH_WAITING, TOO_MUCH_WAITING = 100, 400
 MOST_CORES, MOST_ZOMBIES, MOST_SEGMENTS = 1, 2, 2
 
@@ -52,7 +50,7 @@ def host(home: Path, proc: Path = PROC) -> list[Indicator]:
         lambda: _memory(proc),
         lambda: [_disk(home)],
         lambda: [_handles(proc)],
-        lambda: _processes(proc, home),
+        lambda: _processes(proc),
         lambda: [_cores(home)],
         lambda: [_segments(proc)],
     )
@@ -123,39 +121,24 @@ def _handles(proc: Path) -> Indicator:
     return bounded("fileHandles", _("File handles"), used, "", most)
 
 
-def _processes(proc: Path, home: Path) -> list[Indicator]:
+def _processes(proc: Path) -> list[Indicator]:
     most = float((proc / "sys/kernel/pid_max").read_text())
-    running = list(_stats(proc))
-    zombies = sum(state == "Z" for _pid, state, _age in running)
-    old = sum(age > TOO_OLD_S and _is_worker(proc / pid, home) for pid, _state, age in running)
+    states = list(_states(proc))
     return [
-        bounded("processes", _("Processes"), float(len(running)), "", most),
-        bounded("oldProcesses", _("Workers older than a day"), float(old), "", 1.0),
-        below("zombies", _("Zombies"), zombies, MOST_ZOMBIES - 1, MOST_ZOMBIES),
+        bounded("processes", _("Processes"), float(len(states)), "", most),
+        below("zombies", _("Zombies"), states.count("Z"), MOST_ZOMBIES - 1, MOST_ZOMBIES),
     ]
 
 
-def _stats(proc: Path) -> Iterator[tuple[str, str, float]]:
-    """Yield (pid, state, age in seconds) of every process; one that ends meanwhile is passed over."""
-    uptime = float((proc / "uptime").read_text().split()[0])
-    ticks = os.sysconf("SC_CLK_TCK")
+def _states(proc: Path) -> Iterator[str]:
+    """Yield the state of every process; one that ends meanwhile is passed over."""
     for folder in proc.iterdir():
         if folder.name.isdigit():
             try:
                 # The name, in brackets, may hold blanks and brackets itself.
-                words = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                yield (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
             except OSError:
                 continue
-            yield folder.name, words[0], uptime - float(words[19]) / ticks
-
-
-def _is_worker(process: Path, home: Path) -> bool:
-    try:
-        words = (process / "cmdline").read_bytes().split(b"\0")
-        environment = (process / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return b"worker" in words and b"ENVOI_HOME=" + os.fsencode(home) in environment
 
 
 def _cores(home: Path) -> Indicator:
