@@ -42,17 +42,25 @@ class Form:
     pause: tuple[float, float]
     """Between two kills, at least and at most."""
     limit: float
+    """After it, what has not ended never will."""
     taken_over_within: float | None = None
     environment: dict[str, str] = field(default_factory=dict)
     threads: int = 3
 
 
 SMALL = Form(
-    workflows=20, workers=3, hits=10, server_kills=1, pause=(0.4, 1.2), limit=85,
+    workflows=20, workers=3, hits=10, server_kills=1, pause=(0.4, 1.2), limit=150,
     environment={"ENVOI_CHAOS_BEAT_S": "0.2", "ENVOI_CHAOS_DEAD_AFTER_S": "1.2"},
 )  # fmt: skip
 SOAK = Form(
-    workflows=200, workers=4, hits=100, server_kills=5, pause=(1.0, 3.0), limit=1500, taken_over_within=15
+    workflows=200,
+    workers=4,
+    hits=100,
+    server_kills=5,
+    threads=5,
+    pause=(1.0, 3.0),
+    limit=1500,
+    taken_over_within=15,
 )
 
 
@@ -123,8 +131,9 @@ class Instance:
     def standing(self) -> list[dict[str, Any]]:
         """Return what is known of the tasks that are still open."""
         return self.ask(
-            """SELECT t.task_id, t.activity, t.status, t.queued, t.attempts, t.backend_pid, w.name, w.state, w.beat,
-                 (SELECT count(*) FROM procrastinate_jobs j WHERE (j.args->>'task')::bigint = t.task_id) AS jobs,
+            """SELECT t.task_id, t.activity, t.status, t.queued, t.attempts, w.name, w.state, w.beat,
+                 (SELECT count(*) FROM procrastinate_jobs j
+                  WHERE (j.args->>'task')::bigint = t.task_id) AS jobs,
                  (SELECT a.query FROM pg_stat_activity a WHERE a.pid = t.backend_pid) AS query
                FROM xtk_workflow_task t LEFT JOIN xtk_worker w USING (worker_id)
                WHERE t.status IN (0, 2, 5, 6) AND (t.due_at IS NOT NULL OR t.status <> 0)"""
