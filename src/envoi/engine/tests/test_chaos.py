@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 from django.db import connection
 
@@ -21,6 +22,8 @@ from envoi.engine.models import LogLine, State, Task, TaskState, Workflow
 from envoi.engine.testing import lines, make_workflow
 from envoi.engine.tests.diagrams import end, start, way
 from envoi.kernel.testing import admin_actor
+from envoi.postgres import server
+from envoi.postgres.place import recorded_place
 
 SHORT = {"ENVOI_CHAOS_BEAT_S": "0.2", "ENVOI_CHAOS_DEAD_AFTER_S": "1.2"}
 TAKEN_OVER = "Worker %(worker)s has died; task %(task)s (activity '%(activity)s') is run again"
@@ -84,51 +87,142 @@ def ten_activities():
     )
 
 
-@pytest.mark.case("E47")
-@pytest.mark.chaos
-def test_killed_workers_lose_nothing_and_repeat_nothing(committed_db):
+def make_effects():
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE effects (workflow bigint, step text, sum integer DEFAULT 0)")
-    chance = random.Random(20261124)
-    made = [make_workflow(ten_activities()) for _ in range(26)]
+
+
+def start_many(count):
+    """Make and start that many workflows."""
+    made = [make_workflow(ten_activities()) for _ in range(count)]
     for workflow in made:
         commands.post(admin_actor(), workflow.internal_name, Command.START)
+    return made
+
+
+@pytest.mark.case("E47")
+@pytest.mark.chaos
+@pytest.mark.parametrize(
+    ("count", "wanted", "seconds"),
+    [(26, 10, 85), pytest.param(200, 100, 1500, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
+)
+def test_killed_workers_lose_nothing_and_repeat_nothing(committed_db, count, wanted, seconds):
+    make_effects()
+    chance = random.Random(20261124)
+    made = start_many(count)
     hits = 0
     with workers(committed_db, 2, "--threads", "3") as alive:
-        deadline = time.monotonic() + 85
+        deadline = time.monotonic() + seconds
         while Workflow.objects.filter(pk__in=[w.pk for w in made]).exclude(state=State.FINISHED).exists():
             assert time.monotonic() < deadline, "they did not come to their end"
             time.sleep(chance.uniform(0.05, 0.4))
-            living = {process.pid for process in alive if process.poll() is None}
-            busy = sql.rows(
-                """SELECT w.pid, bool_or(t.status = 2) AS busy FROM xtk_worker w
-                   LEFT JOIN xtk_workflow_task t USING (worker_id) WHERE w.beat > 0 AND w.pid = ANY(%(pids)s)
-                   GROUP BY w.pid ORDER BY w.pid""",
-                {"pids": sorted(living)},
-            )
-            victims = [row["pid"] for row in busy if row["busy"]]
-            if hits < 10 and victims and len(busy) > 1:
-                os.kill(chance.choice(victims), signal.SIGKILL)
-                alive.append(worker(committed_db, "--threads", "3"))
+            if hits < wanted:
+                kill_one_at_work(committed_db, alive, chance)
             hits = LogLine.objects.filter(message=TAKEN_OVER).count()
-    assert hits >= 10
+            if hits < wanted and Workflow.objects.filter(state=State.STARTED).count() < 5:
+                made += start_many(5)
+    assert hits >= wanted
+    check_effects(made)
+
+
+def kill_one_at_work(database, alive, chance):
+    """Kill a worker that is running an activity, when another one lives to take over; start a new one."""
+    living = {process.pid for process in alive if process.poll() is None}
+    busy = sql.rows(
+        """SELECT w.pid, bool_or(t.status = 2) AS busy FROM xtk_worker w
+           LEFT JOIN xtk_workflow_task t USING (worker_id) WHERE w.beat > 0 AND w.pid = ANY(%(pids)s)
+           GROUP BY w.pid ORDER BY w.pid""",
+        {"pids": sorted(living)},
+    )
+    victims = [row["pid"] for row in busy if row["busy"]]
+    if victims and len(busy) > 1:
+        os.kill(chance.choice(victims), signal.SIGKILL)
+        alive.append(worker(database, "--threads", "3"))
+
+
+def check_effects(made):
+    """Every activity was done once, each effect is there once, the journal of each ends as it should."""
     done = sql.rows(
         "SELECT workflow, step, count(*) AS rows, sum(sum) AS sum FROM effects GROUP BY workflow, step"
     )
     assert {(row["rows"], row["sum"]) for row in done} == {(1, 1)}
     assert len(done) == len(made) * 7
     for workflow in made:
-        per_activity = [
-            task.activity for task in Task.objects.filter(workflow=workflow, status=TaskState.COMPLETED)
-        ]
-        assert sorted(per_activity) == sorted(activity.name for activity in ten_activities())
+        completed = Task.objects.filter(workflow=workflow, status=TaskState.COMPLETED)
+        names = sorted(task.activity for task in completed)
+        assert names == sorted(activity.name for activity in ten_activities())
         assert lines(workflow)[-1] == "Workflow finished"
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(
+    ("count", "kills", "seconds"),
+    [(40, 1, 85), pytest.param(200, 5, 900, marks=[pytest.mark.soak, pytest.mark.timeout(1200)])],
+)
+def test_a_killed_database_loses_nothing_and_repeats_nothing(home, run_envoi, count, kills, seconds):
+    """An instance with a server of its own, which is killed; the keeper starts it again."""
+    run_envoi("init", home=home, code=0)
+    lease = server.acquire(home)
+    env = {"ENVOI_HOME": str(home), "DATABASE_URL": ""}
+    script = f"""
+from envoi.app import boot; boot.setup()
+from envoi.engine.tests import test_chaos as chaos
+chaos.make_effects(); chaos.start_many({count})
+"""
+    plain = {name: value for name, value in (os.environ | env).items() if value}
+    subprocess.run([sys.executable, "-c", script], env=plain, check=True, timeout=120)
+    found = [
+        subprocess.Popen(
+            [sys.executable, "-m", "envoi.cli", "worker"], env=plain | SHORT, stderr=subprocess.DEVNULL
+        )
+        for _ in range(2)
+    ]
+    deadline = time.monotonic() + seconds
+    try:
+        while (left := ask(lease, "SELECT count(*) FROM xtk_workflow WHERE state IN (10, 11)")) != 0:
+            assert time.monotonic() < deadline, f"{left} did not come to their end"
+            at_work = ask(lease, "SELECT count(*) FROM xtk_workflow_task WHERE status = 2")
+            if kills and at_work:
+                os.kill(postmaster(home), signal.SIGKILL)
+                kills -= 1
+                time.sleep(2)
+            time.sleep(0.1)
+        assert kills == 0
+        assert ask(lease, "SELECT count(*) FROM xtk_workflow WHERE failed") == 0
+        assert ask(lease, "SELECT count(*) FROM effects") == count * 7
+        once = "SELECT count(*) FROM effects WHERE sum = 1"
+        assert (
+            ask(lease, once)
+            == ask(lease, "SELECT count(DISTINCT (workflow, step)) FROM effects")
+            == count * 7
+        )
+    finally:
+        for process in found:
+            process.terminate()
+        for process in found:
+            process.wait(30)
+        lease.close()
+
+
+def ask(lease, query):
+    """Return the one value of a query; None while the server is away."""
+    try:
+        with psycopg.connect(lease.dsn(), connect_timeout=2) as direct:
+            return direct.execute(query).fetchone()[0]
+    except psycopg.OperationalError:
+        return None
+
+
+def postmaster(home):
+    """Return the process number of an instance's server."""
+    place = recorded_place(home)
+    file = next(place.root.glob("*/postmaster.pid"))
+    return int(file.read_text().splitlines()[0])
 
 
 @pytest.mark.case("E48")
 def test_a_restarted_worker_goes_on_with_what_ran_and_what_waits(committed_db):
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE effects (workflow bigint, step text, sum integer DEFAULT 0)")
+    make_effects()
     wait = Activity("wait", "wait", parameters={"duration_s": 2}, transitions=(way("transition", "end"),))
     waiting = make_workflow((start(to="wait"), wait, end()))
     busy = make_workflow(ten_activities())
