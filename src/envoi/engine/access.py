@@ -8,10 +8,12 @@ administrators start, stop or change. Without either: nothing.
 from __future__ import annotations
 
 from django.db.models import QuerySet
+from django.utils.translation import ngettext
 
 from envoi.engine.models import Workflow
 from envoi.kernel import folders
 from envoi.kernel.errors import NotAllowed, NotFound
+from envoi.kernel.models import Folder
 from envoi.kernel.rights import Actor, Right
 
 TECHNICAL_FOLDER = "nmsTechnicalWorkflow"
@@ -23,6 +25,13 @@ def visible(actor: Actor) -> QuerySet[Workflow]:
     if not actor.has(Right.WORKFLOW):
         return found.none()
     return found.filter(folder_id__in=folders.readable(actor).queryset())
+
+
+@folders.folder_contents.answer
+def contents(folder: Folder) -> list[str]:
+    """Return how many workflows keep a folder from being deleted."""
+    count = Workflow.objects.filter(folder=folder).count()
+    return [ngettext("%(count)s workflow", "%(count)s workflows", count) % {"count": count}] if count else []
 
 
 def find(actor: Actor, name: str) -> Workflow:

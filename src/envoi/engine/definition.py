@@ -16,6 +16,8 @@ from typing import Any, Self, cast
 from envoi.kernel.errors import Invalid
 
 NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+AFFINITY = re.compile(r"^\w{0,64}$", re.ASCII)
+"""Affinities are names without spaces or punctuation (engine.md §2)."""
 NORMAL, SKIP, HOLD = "normal", "skip", "hold"
 """Execution of an activity: normally; do not activate; activate but do not execute (engine.md §5.2)."""
 MULTIPLE, PRIORITY = "multiple", "priority"
@@ -223,6 +225,9 @@ def _check_names(activity: Activity, seen: set[str]) -> list[Problem]:
         return [_problem(activity, "Activity name %(activity)r must be letters, digits and underscores.")]
     if activity.name in seen:
         return [_problem(activity, "There are two activities called %(activity)s.")]
+    if not AFFINITY.match(activity.affinity):
+        message = "The affinity of activity %(activity)s must be letters and digits, without spaces."
+        return [_problem(activity, message)]
     return []
 
 

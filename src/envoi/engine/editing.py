@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from zoneinfo import available_timezones
 
 from django.db import transaction
 from django.db.models import Max
 
 from envoi.engine import access, sql, worktable
-from envoi.engine.definition import Definition
+from envoi.engine.definition import AFFINITY, Definition
 from envoi.engine.models import State, Workflow, WorkflowVersion
 from envoi.kernel import audit, clock, folders
 from envoi.kernel.errors import Conflict, Invalid
@@ -169,7 +171,44 @@ def _set_properties(workflow: Workflow, properties: dict[str, Any]) -> None:
     if unknown:
         raise Invalid(f"A workflow has no property {', '.join(sorted(unknown))}.")
     for name, value in properties.items():
+        wrong = _CHECKS[name](value) if name in _CHECKS else None
+        if wrong:
+            raise Invalid(f"{name} of workflow {workflow.internal_name or workflow.label} {wrong}.")
         setattr(workflow, name, value)
+
+
+def _one_of(*allowed: int) -> Callable[[Any], str | None]:
+    text = ", ".join(str(each) for each in allowed)
+    return lambda value: None if value in allowed else f"must be one of {text}, not {value!r}"
+
+
+def _count(value: Any) -> str | None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return None if whole and value >= 0 else f"must be a whole number from 0 on, not {value!r}"
+
+
+def _zone(value: Any) -> str | None:
+    known = value in {"_inherit_", "server", "operator", "database"} or value in available_timezones()
+    return None if known else f"is {value!r}, which is no time zone such as Europe/Paris"
+
+
+def _affinity(value: Any) -> str | None:
+    return None if AFFINITY.match(str(value)) else "must be letters and digits, without spaces"
+
+
+def _label(value: Any) -> str | None:
+    return None if str(value).strip() else "must not be empty"
+
+
+_CHECKS: dict[str, Callable[[Any], str | None]] = {
+    "label": _label,
+    "production": _one_of(0, 1, 2),
+    "on_error": _one_of(0, 1, 2),
+    "history": _count,
+    "consecutive_errors": _count,
+    "timezone": _zone,
+    "affinity": _affinity,
+}
 
 
 def _add_version(workflow: Workflow, actor: Actor, comment: str) -> None:

@@ -14,6 +14,7 @@ import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -31,6 +32,8 @@ from envoi.kernel import clock
 logger = logging.getLogger(__name__)
 
 POLL_S = 5.0
+REMEMBERED = timedelta(days=7)
+"""How long a worker that has ended stays in the list."""
 NOTICE_AGAIN_S = 0.03
 RECONNECT_S = 1.0
 SWITCH_S = 0.001
@@ -58,6 +61,9 @@ def work(options: Options) -> int:
         threads=options.threads,
         started_at=clock.now(),
     )
+    Worker.objects.filter(
+        state__in=(WorkerState.STOPPED, WorkerState.DEAD), stopped_at__lt=clock.now() - REMEMBERED
+    ).delete()
     connection_created.connect(_name_session, dispatch_uid="engine worker")
     connection.close()
     jobs.worker_id = row.worker_id

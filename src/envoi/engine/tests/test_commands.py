@@ -312,3 +312,22 @@ def test_a_deleted_workflow_leaves_nothing(db, clock):
     editing.delete(admin_actor(), workflow.internal_name)
     for model in (Task, Event, LogLine):
         assert not model.objects.filter(workflow_id=workflow.pk).exists()
+
+
+def test_properties_are_checked_and_the_place_is_named(db, clock):
+    workflow = make_workflow(chain(start(), end()), name="checked")
+    for wrong in (
+        {"on_error": 7},
+        {"history": -1},
+        {"timezone": "Europe/Nowhere"},
+        {"affinity": "two words"},
+        {"label": " "},
+        {"state": 11},
+    ):
+        with pytest.raises(Invalid, match=next(iter(wrong))):
+            editing.save(admin_actor(), "checked", **wrong)
+    workflow.refresh_from_db()
+    assert workflow.version == 1
+    named = make_workflow(chain(start(), call(affinity="a b"), end()))
+    with pytest.raises(Invalid, match="affinity of activity work"):
+        commands.post(admin_actor(), named.internal_name, Command.START)
