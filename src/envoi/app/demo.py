@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envoi.app import boot, serve, supervisor, ties
+from envoi.app import boot, creation, serve, supervisor, ties
 from envoi.kernel import config as configuration
 from envoi.kernel.errors import Broken, Conflict
 
@@ -95,13 +95,12 @@ def demo(
     home: Path,
     *,
     port: int | None,
-    prepare: Callable[[boot.Instance, tuple[str, ...]], object],
     say: Callable[[str], None],
 ) -> Iterator[Demo]:
     """Make the demonstration in `home` and keep it up for the length of the block; everything is stopped
     afterwards.
 
-    `prepare` installs packages. Raises Conflict where another instance is or the demonstration is up
+    Raises Conflict where another instance is or the demonstration is up
     already, and Broken when it does not come up.
     """
     config = configuration.load(home)
@@ -121,7 +120,7 @@ def demo(
         file.chmod(0o600)
         say("Making the instance …")
         _empty(home, database=again)
-        password = _install(home, prepare)
+        password = _install(home)
     address = f"http://{config.web.host}:{port}/"
     say("Starting its processes …")
     with _terminated_like_interrupted(), _up(home) as process:
@@ -168,7 +167,7 @@ def _empty(home: Path, *, database: bool) -> None:
         databases.drop_database(lease, DATABASE_OLD)
 
 
-def _install(home: Path, prepare: Callable[[boot.Instance, tuple[str, ...]], object]) -> str:
+def _install(home: Path) -> str:
     """Install every package that this Python environment offers; returns the password of `admin`, made
     anew.
     """
@@ -176,7 +175,7 @@ def _install(home: Path, prepare: Callable[[boot.Instance, tuple[str, ...]], obj
 
     names = tuple(sorted(point.name for point in entry_points(group="envoi.packages")))
     instance = boot.setup(home, packages=_in_order(names))
-    prepare(instance, names)
+    creation.prepare(instance, names)
     from envoi.kernel import operators, rights
 
     password = secrets.token_urlsafe(12)

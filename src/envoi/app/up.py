@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from envoi.app import boot, logs, serve, supervisor, telemetry
+from envoi.app import boot, creation, logs, serve, supervisor, telemetry
 from envoi.app.programs import programs
 from envoi.kernel.errors import Conflict, PlatformError
 from envoi.postgres.locks import keeper_lives
@@ -30,12 +30,11 @@ def up(
     home: Path,
     *,
     only: Sequence[str] = (),
-    prepare: Callable[[boot.Instance], object],
     say: Callable[[str], None],
 ) -> None:
     """Run the instance in `home` until SIGTERM or SIGINT.
 
-    `prepare` brings tables and shipped rows up to date before anything starts; `say` tells the person at the
+    Tables and shipped rows are brought up to date before anything starts; `say` tells the person at the
     terminal.
 
     Raises Conflict when it is up already or its port is taken, NotFound when there is no instance, Refused
@@ -51,7 +50,7 @@ def up(
             _claim_port(config.web.host, config.web.port)
         instance = boot.setup(home)
         logs.configure("up", config.log, home)
-        prepare(instance)
+        creation.prepare(instance)
         _disconnect()
         if any(program.name == "web" for program in table):
             host = f"[{config.web.host}]" if ":" in config.web.host else config.web.host

@@ -27,9 +27,8 @@ def demo(context: Context, profiles: int | None, port: int | None, leave: bool, 
     An earlier demonstration in the same folder is replaced; any other instance is left alone.
     """
     from envoi.app import demo as demonstration
-    from envoi.cli.init import prepare
 
-    with demonstration.demo(context.home, port=port, prepare=prepare, say=say) as shown:
+    with demonstration.demo(context.home, port=port, say=say) as shown:
         if as_json:
             emit_json(shown.as_json())
         else:

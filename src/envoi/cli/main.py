@@ -1,7 +1,7 @@
 """`envoi COMMAND`: finds the command's file, runs it, turns errors into exit codes.
 
-Exit 0 done, 1 failed, 2 wrong usage, 3 refused (rights, state). With `--json` a command prints one JSON document on
-standard output and nothing else there; progress and logs go to standard error.
+Exit 0 done, 1 failed, 2 wrong usage, 3 refused (rights, state). With `--json` a command prints one JSON
+document on standard output and nothing else there; progress and logs go to standard error.
 """
 
 import importlib
@@ -46,7 +46,7 @@ class Context:
     home: Path
 
     def setup(self) -> Any:
-        """Boot the instance and set Django up; returns `app.boot.Instance`. Refused when there is no instance."""
+        """Boot the instance and set Django up; returns `app.boot.Instance`. Refused where there is none."""
         from envoi.app import boot
 
         return boot.setup(self.home)

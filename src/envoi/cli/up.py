@@ -18,7 +18,6 @@ def up(context: Context, host: str | None, port: int | None, processes: str) -> 
     SIGHUP loads everything anew, one process after another.
     """
     from envoi.app import up as instance_up
-    from envoi.cli.init import prepare
 
     # The children read the same variables.
     if host is not None:
@@ -26,4 +25,4 @@ def up(context: Context, host: str | None, port: int | None, processes: str) -> 
     if port is not None:
         os.environ["ENVOI_WEB_PORT"] = str(port)
     only = tuple(name.strip() for name in processes.split(",") if name.strip())
-    instance_up.up(context.home, only=only, prepare=prepare, say=say)
+    instance_up.up(context.home, only=only, say=say)

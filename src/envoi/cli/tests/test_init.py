@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from envoi.cli.init import make_folder
+from envoi.app.creation import make_folder
 from envoi.kernel import config
 from envoi.kernel.testing import PASSWORD
 from envoi.postgres import server
@@ -33,7 +33,7 @@ COUNTED = (
 )
 
 
-def contents(run_envoi: Any, home: Path) -> dict[str, Any]:
+def contents(home: Path) -> dict[str, Any]:
     """What an instance holds, without what differs from one to the next: ids, times, passwords, key."""
     queries = {
         "folders": "SELECT path, label, labels::text FROM xtk_folder ORDER BY 1",
@@ -52,9 +52,8 @@ def contents(run_envoi: Any, home: Path) -> dict[str, Any]:
         "audit": "SELECT entity, entity_key, action, count(*) FROM xtk_audit GROUP BY 1, 2, 3"
         " ORDER BY 1, 2, 3",
     }
-    return {
-        name: run_envoi("sql", query, "--json", home=home, code=0).json for name, query in queries.items()
-    }
+    with closing(server.acquire(home)) as lease, psycopg.connect(lease.dsn()) as connection:
+        return {name: connection.execute(query).fetchall() for name, query in queries.items()}
 
 
 @pytest.mark.smoke
@@ -75,8 +74,10 @@ def test_a_new_instance_is_private_and_says_its_password_once(home: Path, run_en
         if path.is_file() and "postgres" not in path.parts and password.encode() in path.read_bytes()
     ]
     assert kept == []
-    row = run_envoi("sql", "SELECT password FROM xtk_operator WHERE name = 'admin'", home=home, code=0).json
-    assert row["password"].startswith("argon2$argon2id$")
+    with closing(server.acquire(home)) as lease, psycopg.connect(lease.dsn()) as connection:
+        row = connection.execute("SELECT password FROM xtk_operator WHERE name = 'admin'").fetchone()
+    assert row is not None
+    assert row[0].startswith("argon2$argon2id$")
 
     again = run_envoi("init", home=home, code=0)
     assert (again.out, "nothing to do" in again.err, "password" in again.err) == ("", True, False)
@@ -200,7 +201,7 @@ def test_killed_at_any_moment_and_run_again_it_ends_the_same(home: Path, run_env
     """Kills `init` in its folder, its server, its migrations, its seed rows and its packages in turn."""
     undisturbed, killed = home / "undisturbed", home / "killed"
     run_envoi("init", home=undisturbed, code=0)
-    expected = contents(run_envoi, undisturbed)
+    expected = contents(undisturbed)
     hits = [
         kill_when(killed, killed.exists),
         kill_when(killed, (killed / "envoi.toml").exists),
@@ -232,7 +233,7 @@ def test_killed_at_any_moment_and_run_again_it_ends_the_same(home: Path, run_env
         hits.append(kill_when(killed, found(done)))
     assert sum(hits) >= 10, hits
     run_envoi("init", home=killed, code=0)
-    assert contents(run_envoi, killed) == expected
+    assert contents(killed) == expected
 
 
 def test_the_file_that_init_writes_can_be_read_back_with_every_example_in_use(
