@@ -52,14 +52,17 @@ class Ticker(threading.Thread):
         connection.close()
 
     def _lead(self) -> None:
+        # While the database was away nobody could beat: every worker is watched anew.
+        self.watch = Watch()
         lock = {"space": SPACE, "lock": int(Lock.TICK)}
         while not self.stopping.is_set():
             row = sql.one("SELECT pg_try_advisory_lock(%(space)s, %(lock)s) AS mine", lock)
             if row is not None and row["mine"]:
                 break
+            # The one that holds it may stand still itself, and would then never let go.
+            for worker in self.watch.dead():
+                bury(worker)
             self.stopping.wait(BEAT_S)
-        # While the database was away nobody could beat: every worker is watched anew.
-        self.watch = Watch()
         raw = cast("psycopg.Connection[Any]", connection.connection)
         raw.execute(f"LISTEN {dispatcher.TICK}")
         while not self.stopping.is_set():
@@ -144,6 +147,12 @@ def bury(worker: int) -> None:
             return
         sql.run("DELETE FROM procrastinate_workers WHERE id = %(id)s", {"id": row["dispatcher_id"]})
     logger.warning("worker %s (%s) is dead; its tasks are taken over", worker, row["name"])
+    # Of one that only stands still the sessions live on, and with them the timer's lock.
+    sql.run(
+        """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+           WHERE application_name = %(name)s AND datname = current_database() AND pid <> pg_backend_pid()""",
+        {"name": session_name(worker)},
+    )
     take_over_orphans()
     sweep()
 
