@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from envoi.kernel.locks import Lock
 from envoi.postgres import server
 from envoi.postgres.place import recorded_place
 
@@ -128,6 +129,19 @@ class Instance:
             name=f"^{chosen}[0-9]+$",
         )[0]["count"]
 
+    def leader(self) -> int:
+        """Return the process whose timer holds the lock; 0 for none."""
+        rows = self.ask(
+            """SELECT w.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+               JOIN xtk_worker w ON a.application_name = 'envoi worker ' || w.worker_id
+               WHERE l.locktype = 'advisory' AND l.granted AND l.objid = %(tick)s""",
+            tick=int(Lock.TICK),
+        )
+        return rows[0]["pid"] if rows else 0
+
+    def worker(self, pid: int) -> dict[str, Any]:
+        return self.ask("SELECT * FROM xtk_worker WHERE pid = %(pid)s ORDER BY worker_id DESC", pid=pid)[0]
+
     def standing(self) -> list[dict[str, Any]]:
         """Return what is known of the tasks that are still open."""
         return self.ask(
@@ -181,6 +195,7 @@ class Instance:
     def dismiss(self) -> None:
         for process in self.alive.values():
             process.terminate()
+            process.send_signal(signal.SIGCONT)
         for process in self.alive.values():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(20)
@@ -264,6 +279,33 @@ def test_kills_lose_nothing_repeat_nothing_and_are_told(home, run_envoi, form, s
             slowest = max(taken_over_after(found, hits))
             record_property("slowest take-over, s", slowest)
             assert slowest <= form.taken_over_within
+
+
+@pytest.mark.chaos
+def test_a_worker_that_stands_still_is_fenced_off_and_comes_back(home, run_envoi):
+    """It is the one that holds the timer; when it wakes up, what it held is somebody else's."""
+    form = replace(SMALL, workflows=6, workers=2)
+    with instance(home, run_envoi, form) as found:
+        found.stage("calm")
+        wait_until(lambda: not found.unfinished("calm"), form.limit)
+        found.pace(SLOW)
+        found.stage("storm")
+        wait_until(lambda: found.leader() in found.busy(), form.limit)
+        pid = found.leader()
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: _state(pid) == "T", 5)
+        time.sleep(0.05)
+        held = found.busy()[pid]
+        wait_until(lambda: len(taken_over(found)) == len(held["tasks"]), form.limit)
+        found.pace(FAST)
+        wait_until(lambda: not found.unfinished("storm"), form.limit)
+        os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: found.worker(pid)["state"] == 0, 30)
+        beat = found.worker(pid)["beat"]
+        wait_until(lambda: found.worker(pid)["beat"] > beat + 2, 30)
+        assert_once_each(found)
+        assert_populations_equal(found)
+        assert_journal_is_true(found, [Hit(0, held["worker_id"], held["name"], frozenset(held["tasks"]))])
 
 
 def assert_once_each(found: Instance) -> None:
