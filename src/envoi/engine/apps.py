@@ -1,6 +1,11 @@
 """The engine room as a Django application."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
+
+REGISTERED = ("indicators", "jobs", "shipping")
+"""Modules that register what they hold by being imported."""
 
 
 class Engine(AppConfig):
@@ -12,4 +17,5 @@ class Engine(AppConfig):
 
     def ready(self) -> None:
         """Register the dispatcher's jobs, and the answers to the kernel's hooks."""
-        from envoi.engine import indicators, jobs, shipping  # noqa: F401  registered by being imported
+        for name in REGISTERED:
+            import_module(f"envoi.engine.{name}")

@@ -19,8 +19,7 @@ from django.db import DatabaseError, connection, transaction
 
 from envoi.engine import dispatcher, lifecycle, sql
 from envoi.kernel import clock
-from envoi.kernel.locks import _SPACE as SPACE  # pyright: ignore[reportPrivateUsage]
-from envoi.kernel.locks import Lock
+from envoi.kernel.locks import SPACE, Lock
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +131,18 @@ def queue_due() -> int:
         total += len(tasks)
         if len(tasks) < BATCH:
             return total
+
+
+def depose(worker: int) -> None:
+    """End the timer of a worker that no longer beats, so that another can take the lock: it hangs,
+    or is stopped.
+    """
+    sql.run(
+        """SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+           WHERE l.locktype = 'advisory' AND l.classid::bigint = %(space)s AND l.objid::bigint = %(lock)s
+             AND l.granted AND a.datname = current_database() AND a.application_name = %(name)s""",
+        {"space": SPACE, "lock": int(Lock.TICK), "name": session_name(worker)},
+    )
 
 
 def bury(worker: int) -> None:

@@ -277,3 +277,23 @@ def test_a_stop_reaches_an_activity_between_its_statements(committed_db):
         commands.post(admin_actor(), workflow.internal_name, Command.STOP)
         wait_until(lambda: Workflow.objects.get(pk=workflow.pk).state == State.FINISHED, 20)
     assert Task.objects.get(workflow=workflow, activity="sleep").status == TaskState.ABORTED
+
+
+@pytest.mark.chaos
+def test_a_worker_that_hangs_is_fenced_off_and_comes_back(committed_db):
+    """A stopped process keeps its sessions; the take-over ends them, and what it wakes up to is no
+    longer its own.
+    """
+    make_effects()
+    made = start_many(4)
+    running = Task.objects.filter(status=TaskState.RUNNING, activity__in=("a1", "a2", "b1"))
+    with workers(committed_db, 1) as found:
+        wait_until(running.exists)
+        os.kill(found[0].pid, signal.SIGSTOP)
+        found.append(worker(committed_db))
+        wait_until(
+            lambda: Workflow.objects.filter(pk__in=[w.pk for w in made], state=State.FINISHED).count() == 4,
+            60,
+        )
+        os.kill(found[0].pid, signal.SIGCONT)
+    check_effects(made)
