@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 from zoneinfo import available_timezones
 
 from django.db import transaction
 from django.db.models import Max
+from django.utils.translation import gettext as _
 
 from envoi.engine import access, sql, worktable
 from envoi.engine.definition import AFFINITY, Definition
 from envoi.engine.models import State, Workflow, WorkflowVersion
 from envoi.kernel import audit, clock, folders
 from envoi.kernel.errors import Conflict, Invalid
-from envoi.kernel.models import Folder
+from envoi.kernel.models import Folder, Group, Operator
 from envoi.kernel.rights import Actor
 
 ENTITY = "xtk:workflow"
@@ -78,7 +80,8 @@ def create(
             workflow.internal_name = f"WKF{workflow.workflow_id}"
         elif Workflow.objects.filter(internal_name=internal_name).exists():
             raise Conflict(
-                f"There is a workflow called {internal_name} already. Choose another internal name."
+                _("There is a workflow called %(name)s already. Choose another internal name.")
+                % {"name": internal_name}
             )
         workflow.save(force_insert=True)
         _add_version(workflow, actor, "")
@@ -93,12 +96,14 @@ def save(
     definition: Definition | None = None,
     comment: str = "",
     seen_number: int | None = None,
+    seen_at: datetime | None = None,
     **properties: Any,
 ) -> Workflow:
     """Change a workflow. A started one may be changed too: what has not run yet follows the new diagram
     (§1.3).
 
-    `seen_number` is the version that the editor began with: Conflict when another was saved since.
+    `seen_number` is the version that the editor began with, `seen_at` the time of the last change that was
+    seen: Conflict when somebody has saved since.
     """
     with transaction.atomic():
         workflow = access.find(actor, name)
@@ -108,8 +113,14 @@ def save(
         )
         if seen_number is not None and seen_number != workflow.definition_number:
             raise Conflict(
-                f"{name} was saved by someone else meanwhile: version {workflow.definition_number} instead of"
-                f" {seen_number}. Compare both, then save again."
+                _("%(name)s was saved by someone else meanwhile: version %(number)s instead of %(seen)s."
+                  " Compare both, then save again.")
+                % {"name": name, "number": workflow.definition_number, "seen": seen_number}
+            )  # fmt: skip
+        if seen_at is not None and seen_at != workflow.modified_at:
+            raise Conflict(
+                _("%(name)s was changed by someone else meanwhile. Compare both, then save again.")
+                % {"name": name}
             )
         _set_properties(workflow, properties)
         changed = set(properties)
@@ -140,10 +151,14 @@ def delete(actor: Actor, name: str) -> None:
         workflow = Workflow.objects.select_for_update(of=("self",)).get(pk=workflow.pk)
         if workflow.built_in:
             raise Conflict(
-                f"{name} belongs to the package {workflow.package}: it can be stopped, not deleted."
+                _("%(name)s belongs to the package %(package)s: it can be stopped, not deleted.")
+                % {"name": name, "package": workflow.package}
             )
         if workflow.state not in (State.EDITION, State.FINISHED):
-            raise Conflict(f"{name} is {State(workflow.state).label}. Stop it, then delete it.")
+            raise Conflict(
+                _("%(name)s is %(state)s. Stop it, then delete it.")
+                % {"name": name, "state": State(workflow.state).label}
+            )
         audit.record(actor, ENTITY, workflow.internal_name, audit.DELETED, workflow.workflow_id)
         remove(workflow)
 
@@ -166,40 +181,64 @@ def _require_change(actor: Actor, workflow: Workflow, *, to: str) -> None:
     folders.require(actor, workflow.folder, folders.Access.WRITE)
 
 
+def problems(properties: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is wrong with values of properties, by property, in the active language: "must not …"."""
+    found = {name: _CHECKS[name](value) for name, value in properties.items() if name in _CHECKS}
+    return {name: wrong for name, wrong in found.items() if wrong}
+
+
 def _set_properties(workflow: Workflow, properties: dict[str, Any]) -> None:
     unknown = set(properties) - _PROPERTIES
     if unknown:
-        raise Invalid(f"A workflow has no property {', '.join(sorted(unknown))}.")
+        raise Invalid(_("A workflow has no property %(names)s.") % {"names": ", ".join(sorted(unknown))})
+    for name, wrong in problems(properties).items():
+        raise Invalid(
+            _("%(property)s of workflow %(name)s %(wrong)s.")
+            % {"property": name, "name": workflow.internal_name or workflow.label, "wrong": wrong}
+        )
     for name, value in properties.items():
-        wrong = _CHECKS[name](value) if name in _CHECKS else None
-        if wrong:
-            raise Invalid(f"{name} of workflow {workflow.internal_name or workflow.label} {wrong}.")
         setattr(workflow, name, value)
 
 
 def _one_of(*allowed: int) -> Callable[[Any], str | None]:
     text = ", ".join(str(each) for each in allowed)
-    return lambda value: None if value in allowed else f"must be one of {text}, not {value!r}"
+    return lambda value: (
+        None
+        if value in allowed
+        else _("must be one of %(allowed)s, not %(value)r") % {"allowed": text, "value": value}
+    )
 
 
 def _count(value: Any) -> str | None:
     whole = isinstance(value, int) and not isinstance(value, bool)
-    return None if whole and value >= 0 else f"must be a whole number from 0 on, not {value!r}"
+    if whole and 0 <= value <= _MOST:
+        return None
+    return _("must be a whole number from 0 on, not %(value)r") % {"value": value}
 
 
 def _zone(value: Any) -> str | None:
     known = value in {"_inherit_", "server", "operator", "database"} or value in available_timezones()
-    return None if known else f"is {value!r}, which is no time zone such as Europe/Paris"
+    return None if known else _("is %(value)r, which is no time zone such as Europe/Paris") % {"value": value}
 
 
 def _affinity(value: Any) -> str | None:
-    return None if AFFINITY.match(str(value)) else "must be letters and digits, without spaces"
+    return None if AFFINITY.match(str(value)) else _("must be letters and digits, without spaces")
 
 
 def _label(value: Any) -> str | None:
-    return None if str(value).strip() else "must not be empty"
+    if len(str(value)) > _LONGEST_LABEL:
+        return _("must have %(longest)s characters at most") % {"longest": _LONGEST_LABEL}
+    return None if str(value).strip() else _("must not be empty")
 
 
+def _supervisor(table: type[Operator] | type[Group]) -> Callable[[Any], str | None]:
+    return lambda value: (
+        None if value is None or table.objects.filter(pk=value).exists() else _("does not exist any more")
+    )
+
+
+_MOST = 2**31 - 1
+_LONGEST_LABEL = 255
 _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "label": _label,
     "production": _one_of(0, 1, 2),
@@ -208,6 +247,8 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "consecutive_errors": _count,
     "timezone": _zone,
     "affinity": _affinity,
+    "supervisor_operator_id": _supervisor(Operator),
+    "supervisor_group_id": _supervisor(Group),
 }
 
 

@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import dispatcher, journal, lifecycle, scripts, sql
+from envoi.engine import actors, dispatcher, journal, lifecycle, scripts, sql
 from envoi.engine.activities import kind_of
 from envoi.engine.activities.base import (
     ActivityType,
@@ -38,7 +38,6 @@ from envoi.engine.models import State, TaskState
 from envoi.kernel import clock
 from envoi.kernel.errors import Retry
 from envoi.kernel.models import Operator
-from envoi.kernel.rights import Actor, actor_of, internal
 
 logger = logging.getLogger(__name__)
 
@@ -316,26 +315,11 @@ def _context(
         woken=claim["woken"],
         simulation=claim["simulation"],
         journal=pen,
-        load_actor=lambda: actor_for(claim["workflow_id"], claim["started_by_id"]),
+        load_actor=lambda: actors.of_workflow(claim["workflow_id"], claim["started_by_id"]),
         cancelled=lambda: cancellation.requested,
         on_cancel=cancellation.callbacks.append,
         attempts=claim["attempts"],
     )
-
-
-def actor_for(workflow_id: int, started_by: int | None) -> Actor:
-    """Return in whose name the workflow runs: its execution account, else who started it (engine.md §8.1)."""
-    row = sql.one(
-        """SELECT o.operator_id FROM xtk_operator o WHERE o.operator_id = coalesce(
-             (SELECT operator_id FROM xtk_workflow_login WHERE workflow_id = %(workflow)s), %(operator)s)""",
-        {"workflow": workflow_id, "operator": started_by},
-    )
-    operator = (
-        Operator.objects.select_related("folder").filter(operator_id=row["operator_id"]).first()
-        if row
-        else None
-    )
-    return actor_of(operator) if operator else internal()
 
 
 def zone_of(activity: Activity, workflow_zone: str, started_by: int | None) -> ZoneInfo:
