@@ -29,7 +29,7 @@ from envoi.postgres.place import recorded_place
 STAGE = Path(__file__).with_name("stage.py")
 STEPS = ("a1", "a2", "a3", "b1", "b2", "c1", "c2")
 ACTIVITIES = sorted((*STEPS, "split", "join", "end"))
-SLOW, FAST = 1.0, 0.0
+FAST = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Form:
     server_kills: int
     pause: tuple[float, float]
     """Between two kills, at least and at most."""
+    pace: float
+    """How long a step takes at least, as long as hits are wanted."""
     limit: float
     """After it, what has not ended never will."""
     taken_over_within: float | None = None
@@ -50,7 +52,7 @@ class Form:
 
 
 SMALL = Form(
-    workflows=20, workers=3, hits=10, server_kills=1, pause=(0.4, 1.2), limit=150,
+    workflows=20, workers=3, hits=10, server_kills=1, pause=(0.4, 1.2), pace=1, limit=150,
     environment={"ENVOI_CHAOS_BEAT_S": "0.2", "ENVOI_CHAOS_DEAD_AFTER_S": "1.2"},
 )  # fmt: skip
 SOAK = Form(
@@ -59,8 +61,9 @@ SOAK = Form(
     hits=100,
     server_kills=5,
     threads=5,
-    pause=(1.0, 3.0),
-    limit=1500,
+    pause=(0.5, 2.5),
+    pace=5,
+    limit=2400,
     taken_over_within=15,
 )
 
@@ -236,7 +239,7 @@ def storm(found: Instance, chance: random.Random) -> tuple[list[Hit], int]:
     server_hits = 0
     # The server's turns are spread over the workers'.
     turns = sorted(chance.sample(range(1, form.hits), form.server_kills))
-    found.pace(SLOW)
+    found.pace(form.pace)
     while found.unfinished("storm"):
         assert time.monotonic() < deadline, (
             f"{found.unfinished('storm')} workflows have not come to their end"
@@ -287,7 +290,7 @@ def test_a_worker_that_stands_still_is_fenced_off_and_comes_back(home, run_envoi
     with instance(home, run_envoi, form) as found:
         found.stage("calm")
         wait_until(lambda: not found.unfinished("calm"), form.limit)
-        found.pace(SLOW)
+        found.pace(form.pace)
         found.stage("storm")
         wait_until(lambda: found.leader() in found.busy(), form.limit)
         pid = found.leader()
