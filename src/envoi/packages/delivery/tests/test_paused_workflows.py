@@ -81,7 +81,7 @@ def reason_of(workflow):
 
 
 @pytest.mark.case("E38")
-def test_eight_days_bring_a_notice_to_those_concerned_and_four_weeks_the_end(clock, sink):
+def test_eight_days_bring_a_notice_to_those_concerned_and_four_weeks_the_end(clock, sink, client):
     make_operator("root", rights=(Right.ADMINISTRATION,), email="root@example.org")
     make_operator("sue", groups=("watchers",), email="sue@example.org")
     make_operator("mute", groups=("watchers",))
@@ -99,6 +99,8 @@ def test_eight_days_bring_a_notice_to_those_concerned_and_four_weeks_the_end(clo
     assert [to for (to,), _subject, _text in mails] == concerned
     assert all("WKF_spring" in text and "notice 1 of 4" in text for _to, _subject, text in mails)
     assert "paused for 8 days" in reason_of(workflow)
+    client.force_login(changer, "django.contrib.auth.backends.ModelBackend")
+    assert "paused for 8 days" in client.get("/monitoring/").content.decode()
 
     for week in (2, 3):
         run_to(MONDAY + timedelta(days=7 * week + 1), clock)
