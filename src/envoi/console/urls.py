@@ -18,6 +18,7 @@ from envoi.console import (
     workflow_commands,
     workflow_list,
     workflow_page,
+    workflow_properties,
 )
 from envoi.console.hooks import pages
 
@@ -42,6 +43,7 @@ own = [
     path("selected-workflows", workflow_bulk.selected, name="selected-workflows"),
     path("workflows/<str:name>", workflow_page.workflow, name="workflow"),
     path("workflows/<str:name>/diagram.svg", workflow_page.export, name="workflow-diagram"),
+    path("workflows/<str:name>/properties", workflow_properties.properties, name="workflow-properties"),
     path("workflows/<str:name>/<slug:slug>", workflow_commands.command, name="workflow-command"),
     path("explorer/", explorer.root, name="explorer"),
     path("explorer/<path:path>/", explorer.folder, name="folder"),

@@ -24,12 +24,12 @@ from envoi.console import (
     words,
     workflow_commands,
     workflow_list,
+    workflow_properties,
 )
 from envoi.console.access import actor_of_request
 from envoi.console.kinds import kind
 from envoi.console.navigation import Word, under
 from envoi.engine import access, supervision
-from envoi.engine.models import ErrorPolicy, Severity
 from envoi.engine.supervision import ActivityState, JournalLine, TaskRow, WorkflowDetail
 from envoi.kernel.rights import Actor
 
@@ -136,7 +136,11 @@ def _facet(
         case "versions":
             return {"versions": found.versions.select_related("created_by").order_by("-number")[:LINES]}
         case "properties":
-            return {"properties": _properties(found)}
+            return {
+                "properties": workflow_properties.rows(actor, found),
+                "may_change": workflow_properties.may_change(actor, found),
+                "script": found.script,
+            }
         case _:
             return {"trail": administration.trail_of(actor, "xtk:workflow", detail.row.internal_name)}
 
@@ -286,39 +290,6 @@ def _policy(name: str) -> str:
         "ignore": _("the error is ignored, the branch ends"),
         "abort": _("the workflow ends"),
     }.get(name, name)
-
-
-def _properties(found: Any) -> list[tuple[str, Any]]:
-    supervisors = [str(who) for who in (found.supervisor_operator, found.supervisor_group) if who]
-    zone = "" if found.timezone in ("", "_inherit_") else found.timezone
-    severity = {
-        Severity.NORMAL: _("Normal"),
-        Severity.PRODUCTION: _("Production"),
-        Severity.CRITICAL: _("Critical"),
-    }
-    return [
-        (_("Description"), found.description),
-        (_("Severity"), severity[Severity(found.production)]),
-        (_("Supervisors"), ", ".join(supervisors)),
-        (_("When an activity fails"), _policy(ErrorPolicy(found.on_error).label)),
-        (_("Time zone"), zone or _("that of the instance")),
-        (_("Affinity"), found.affinity),
-        (
-            _("History"),
-            ngettext("%(n)d day", "%(n)d days", found.history) % {"n": found.history}
-            if found.history
-            else _("kept for ever"),
-        ),
-        (_("Interim results"), _("kept") if found.keep_results else _("dropped")),
-        (_("Package"), found.package),
-        (_("Created"), _who(found.created_at, found.created_by)),
-        (_("Last change"), _who(found.modified_at, found.modified_by)),
-    ]
-
-
-def _who(at: Any, who: Any) -> str:
-    moment = words.moment(at)
-    return _("%(when)s by %(who)s") % {"when": moment, "who": who} if who else moment
 
 
 def _reached(detail: WorkflowDetail) -> str:
