@@ -37,7 +37,9 @@ class Enumeration:
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute. `name` is without "@"; either `column` or `expr` is set."""
+    """One attribute. `name` is without "@", with slashes for one inside of elements (`location/city`); either
+    `column` or `expr` is set.
+    """
 
     name: str
     type: Type
@@ -55,7 +57,10 @@ class Attribute:
     @property
     def xpath(self) -> str:
         """The attribute as an expression reads it: `@email`, `[@folder-id]`."""
-        return f"@{self.name}" if self.name.replace("_", "").isalnum() else f"[@{self.name}]"
+        element, _, last = self.name.rpartition("/")
+        if element:
+            return f"[{element}/@{last}]"
+        return f"@{last}" if last.replace("_", "").isalnum() else f"[@{last}]"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,26 @@
+"""Query definitions over schemas: read, compiled to one statement, run with an actor's rights."""
+
+from envoi.kernel.query.compiler import Column, Compiled, compile, compile_insert_select, select_all
+from envoi.kernel.query.definition import Condition, Field, Operation, QueryDef
+from envoi.kernel.query.reading import from_json, to_json
+from envoi.kernel.query.running import Result, count, estimate, exists, explain, run
+
+__all__ = [
+    "Column",
+    "Compiled",
+    "Condition",
+    "Field",
+    "Operation",
+    "QueryDef",
+    "Result",
+    "compile",
+    "compile_insert_select",
+    "count",
+    "estimate",
+    "exists",
+    "explain",
+    "from_json",
+    "run",
+    "select_all",
+    "to_json",
+]

@@ -1,0 +1,258 @@
+"""Where expressions of a query stand: schemas under aliases, joined as paths ask for it, within rights.
+
+Every schema that a query passes is bound by its actor: a row that the actor may not read is never joined, so
+that it reads as NULL and is counted nowhere.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from psycopg import sql as composed
+
+from envoi.kernel import folders
+from envoi.kernel.errors import Invalid
+from envoi.kernel.expression import ExpressionError, Fragment, Kind, Path, Variable, compile_node, parse
+from envoi.kernel.expression.kinds import AS_TEXT, OF_TYPE
+from envoi.kernel.expression.nodes import Value
+from envoi.kernel.registry import Attribute, Link, Registry, Schema
+from envoi.kernel.rights import Actor, Right
+
+MOST_JOINS = 40
+MOST_STEPS = 12
+MOST_VALUES = 20_000
+
+
+def quoted(name: str) -> str:
+    """Return an identifier as SQL quotes it."""
+    return composed.Identifier(name).as_string(None).replace("%", "%%")
+
+
+@dataclass
+class Statement:
+    """What all parts of one statement share."""
+
+    registry: Registry
+    actor: Actor
+    now: datetime
+    zone: str
+    variables: Mapping[str, Value]
+    params: dict[str, object] = field(default_factory=dict[str, object])
+    aliases: int = 0
+    joins: int = 0
+    restricted: bool = False
+    """Some part asks which folders the actor may read."""
+    bound: dict[tuple[type, str, str], str] = field(default_factory=dict[tuple[type, str, str], str])
+
+    def alias(self) -> str:
+        """Return a new alias of a table."""
+        self.aliases += 1
+        return f"t{self.aliases}"
+
+    def bind(self, value: object, sql_type: str) -> str:
+        """Bind a value once and return its placeholder."""
+        key = (type(value), str(value), sql_type)
+        if key not in self.bound:
+            if len(self.params) >= MOST_VALUES:
+                raise Invalid(f"A query holds at most {MOST_VALUES} values.")
+            name = f"p{len(self.params)}"
+            self.params[name] = value
+            self.bound[key] = f"%({name})s::{sql_type}"
+        return self.bound[key]
+
+    def require(self, schema: Schema) -> None:
+        """Raise NotAllowed when the actor lacks the right that reading a schema takes."""
+        if schema.reading:
+            self.actor.require(Right(schema.reading), to=f"read {schema.name}")
+
+    def restriction(self, schema: Schema, alias: str) -> str:
+        """Return the condition under which the actor may read a row; empty when all may be read."""
+        if schema.folder is None or (self.actor.is_administrator and self.actor.root_path == "/"):
+            return ""
+        self.restricted = True
+        return self._within(schema, alias, schema.folder)
+
+    def _within(self, schema: Schema, alias: str, steps: tuple[str, ...]) -> str:
+        readable = "(SELECT folder_id FROM readable)"
+        if not steps:
+            return f"{alias}.{quoted(schema.key[0])} IN {readable}"
+        link = schema.links[steps[0]]
+        own, theirs = link.join[0]
+        column = f"{alias}.{quoted(own)}"
+        if len(steps) == 1:
+            return f"{column} IN {readable}"
+        target, inner = self.registry[link.target], self.alias()
+        below = self._within(target, inner, steps[1:])
+        table = quoted(target.table)
+        return f"{column} IN (SELECT {inner}.{quoted(theirs)} FROM {table} {inner} WHERE {below})"  # noqa: S608 quoted
+
+    def readable(self) -> str:
+        """Return the WITH clause that `restriction` refers to; empty when nothing does."""
+        if not self.restricted:
+            return ""
+        allowed = folders.readable(self.actor)
+        names: list[str] = []
+        for value in allowed.params:
+            name = f"f{len(names)}"
+            self.params[name] = value
+            names.append(f"%({name})s")
+        return f"WITH readable AS MATERIALIZED ({allowed.sql % tuple(names)}) "
+
+
+@dataclass
+class Scope:
+    """One FROM clause: its first table, and the joins that paths have asked for."""
+
+    statement: Statement
+    schema: Schema
+    alias: str
+    joins: list[str] = field(default_factory=list[str])
+    known: dict[tuple[str, str], "Place"] = field(default_factory=dict[tuple[str, str], "Place"])
+    multiplied: bool = False
+    """A collection is joined: a row may come several times."""
+
+    @classmethod
+    def of(cls, statement: Statement, name: str) -> "Scope":
+        """Return the scope of a query on a schema. Raises NotFound, or NotAllowed without its right."""
+        schema = statement.registry[name]
+        statement.require(schema)
+        return cls(statement, schema, statement.alias())
+
+    @property
+    def root(self) -> "Place":
+        """The first table."""
+        return Place(self, self.schema, self.alias)
+
+    def from_clause(self) -> str:
+        """Return the tables; call it when every expression has been compiled."""
+        return f"{quoted(self.schema.table)} {self.alias}{''.join(self.joins)}"
+
+    def conditions(self) -> list[str]:
+        """Return what bounds the first table."""
+        found = self.statement.restriction(self.schema, self.alias)
+        return [found] if found else []
+
+    def join(self, place: "Place", link: Link, at: int) -> "Place":
+        """Return the place that a link leads to, joined at most once."""
+        key = (place.alias, link.name)
+        if key not in self.known:
+            statement = self.statement
+            target = statement.registry[link.target]
+            statement.require(target)
+            statement.joins += 1
+            if statement.joins > MOST_JOINS:
+                raise ExpressionError(f"a query passes at most {MOST_JOINS} links.", position=at)
+            alias = statement.alias()
+            conditions = [f"{alias}.{quoted(t)} = {place.alias}.{quoted(o)}" for o, t in link.join]
+            bound = statement.restriction(target, alias)
+            if bound:
+                conditions.append(bound)
+            self.joins.append(f" LEFT JOIN {quoted(target.table)} {alias} ON {' AND '.join(conditions)}")
+            self.multiplied = self.multiplied or link.collection
+            self.known[key] = Place(self, target, alias)
+        return self.known[key]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A schema under its alias: the context in which expressions are compiled."""
+
+    scope: Scope
+    schema: Schema
+    alias: str
+    expanding: tuple[tuple[str, str], ...] = ()
+    """Computed attributes whose expression this is part of."""
+
+    @property
+    def now(self) -> datetime:
+        """The time that GetDate gives."""
+        return self.scope.statement.now
+
+    @property
+    def zone(self) -> str:
+        """Name of the zone in which days are counted."""
+        return self.scope.statement.zone
+
+    def bind(self, value: Value, sql_type: str) -> str:
+        """Bind a value and return what stands for it."""
+        return self.scope.statement.bind(value, sql_type)
+
+    def variable(self, node: Variable) -> Value:
+        """Return the value of a variable. Raises ExpressionError when the query has none of this name."""
+        known = self.scope.statement.variables
+        if node.name not in known:
+            raise ExpressionError(f"there is no variable {node.name} here.", position=node.at)
+        return known[node.name]
+
+    def column(self, path: Path) -> Fragment:
+        """Return what a path leads to; a link alone stands for the key of its target."""
+        whole = "/".join((*path.steps, path.attribute))
+        if path.attribute and path.steps and path.steps[0] not in self.schema.links:
+            # Elements of a document: one table, names with slashes.
+            inside = self.schema.attributes.get(whole)
+            if inside is not None:
+                return self._attribute(inside, path)
+        place = self.walk(path)
+        if not path.attribute:
+            return Fragment(f"{place.alias}.{quoted(place.schema.key[0])}", Kind.INTEGER, bare=True)
+        attribute = place.schema.attributes.get(path.attribute)
+        if attribute is None:
+            raise ExpressionError(_unknown_attribute(place.schema, path.attribute), position=path.at)
+        return place._attribute(attribute, path)
+
+    def walk(self, path: Path) -> "Place":
+        """Return the place at the end of a path's links."""
+        if len(path.steps) > MOST_STEPS:
+            raise ExpressionError(f"a path has at most {MOST_STEPS} links.", position=path.at)
+        place = self
+        for step in path.steps:
+            place = self.scope.join(place, place.link(step, path.at), path.at)
+        return Place(place.scope, place.schema, place.alias, self.expanding)
+
+    def link(self, name: str, at: int) -> Link:
+        """Return a link of the schema. Raises ExpressionError with the nearest name."""
+        found = self.schema.links.get(name)
+        if found is None:
+            close = difflib.get_close_matches(name, list(self.schema.links), n=1)
+            hint = f"; did you mean {close[0]}?" if close else "."
+            if name in self.schema.attributes:
+                hint = f"; did you mean @{name}?"
+            raise ExpressionError(f"{self.schema.name} has no link {name}{hint}", position=at)
+        return found
+
+    def _attribute(self, attribute: Attribute, path: Path) -> Fragment:
+        if attribute.right:
+            to = f"read @{attribute.name} of {self.schema.name}"
+            self.scope.statement.actor.require(Right(attribute.right), to=to)
+        if attribute.expr:
+            return self._computed(attribute, path)
+        sql = f"{self.alias}.{quoted(attribute.column)}"
+        if attribute.type in AS_TEXT:
+            sql = f"({sql})::text"
+        return Fragment(sql, OF_TYPE[attribute.type], bare=True, attribute=attribute)
+
+    def _computed(self, attribute: Attribute, path: Path) -> Fragment:
+        key = (self.schema.name, attribute.name)
+        if key in self.expanding:
+            circle = " → ".join(f"{name}/@{each}" for name, each in (*self.expanding, key))
+            raise ExpressionError(f"computed attributes go in a circle: {circle}.", position=path.at)
+        inside = Place(self.scope, self.schema, self.alias, (*self.expanding, key))
+        try:
+            found = compile_node(parse(attribute.expr), inside)
+        except ExpressionError as error:
+            problem = f"the computed @{attribute.name} of {self.schema.name} is wrong: {error.problem}"
+            raise ExpressionError(problem, position=path.at) from error
+        kind = OF_TYPE[attribute.type]
+        if found.kind not in (kind, Kind.NULL) and not (found.kind.is_number and kind.is_number):
+            problem = f"the computed @{attribute.name} of {self.schema.name} gives {found.kind}, not {kind}."
+            raise ExpressionError(problem, position=path.at)
+        return Fragment(f"({found.sql})", kind, found.aggregate, found.bare, attribute)
+
+
+def _unknown_attribute(schema: Schema, name: str) -> str:
+    close = difflib.get_close_matches(name, list(schema.attributes), n=1)
+    hint = f"; did you mean {schema.attributes[close[0]].xpath}?" if close else "."
+    if name in schema.links:
+        hint = f"; {name} is a link: [{name}/@…]."
+    return f"{schema.name} has no attribute @{name}{hint}"
