@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core import signing
 from django.db import transaction
 
-from envoi.engine import dispatcher, lifecycle, runner, sql
+from envoi.engine import definitions, dispatcher, lifecycle, sql
 from envoi.engine.definition import Definition
 from envoi.engine.models import Approval, QueuedCommand, State, TaskState
 from envoi.kernel import audit, clock
@@ -112,7 +112,7 @@ def answer(actor: Actor, approval_id: int, choice: str, comment: str = "") -> No
         names = [
             each.name
             for each in choices(
-                runner.definition_of(row["workflow_id"], row["definition_number"]), approval.activity
+                definitions.of(row["workflow_id"], row["definition_number"]), approval.activity
             )
         ]
         if choice not in names:
@@ -175,7 +175,7 @@ def _require_open(approval: Approval) -> None:
 
 def _question(approval: Approval) -> Question:
     workflow = approval.workflow
-    definition = runner.definition_of(workflow.workflow_id, workflow.definition_number)
+    definition = definitions.of(workflow.workflow_id, workflow.definition_number)
     task = sql.one(
         "SELECT due_at FROM xtk_workflow_task WHERE task_id = %(task)s", {"task": approval.task_id}
     )

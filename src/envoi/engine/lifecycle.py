@@ -16,7 +16,7 @@ import psycopg
 from django.db import transaction
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import dispatcher, journal, notify, scripts, sql, subworkflow, worktable
+from envoi.engine import definitions, dispatcher, journal, notify, scripts, sql, subworkflow, worktable
 from envoi.engine.activities.base import Fired, Misconfigured
 from envoi.engine.definition import ABORT, IGNORE, INHERIT, SUSPEND, Activity
 from envoi.engine.graph import Step
@@ -52,12 +52,10 @@ def lock(workflow_id: int) -> sql.Row | None:
 
 def step_of(row: sql.Row, pen: Pen, now: datetime) -> Step:
     """Return a walk through the present definition of a locked workflow."""
-    from envoi.engine.runner import definition_of
-
     return Step(
         row["workflow_id"],
         row["run_number"],
-        definition_of(row["workflow_id"], row["definition_number"]),
+        definitions.of(row["workflow_id"], row["definition_number"]),
         row["affinity"],
         now,
         pen,

@@ -13,7 +13,6 @@ import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, LiteralString
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,7 +21,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import actors, dispatcher, journal, lifecycle, scripts, sql
+from envoi.engine import actors, definitions, dispatcher, journal, lifecycle, scripts, sql
 from envoi.engine.activities import kind_of
 from envoi.engine.activities.base import (
     ActivityType,
@@ -146,7 +145,7 @@ def _work(claim: sql.Row, lease: Lease, cancellation: Cancellation) -> Lease | N
     pen = Pen(claim["activity"], claim["task_id"])
     token = lease.token
     try:
-        definition = definition_of(claim["workflow_id"], claim["definition_number"])
+        definition = definitions.of(claim["workflow_id"], claim["definition_number"])
         activity = definition.by_name.get(claim["activity"])
         kind = kind_of(activity.type) if activity else None
         if activity is None or kind is None:
@@ -209,7 +208,7 @@ def _settle(claim: sql.Row, lease: Lease, ctx: TaskContext, outcome: Outcome, pe
     )
     if row is None:
         raise Fenced
-    definition = definition_of(ctx.workflow_id, row["definition_number"])
+    definition = definitions.of(ctx.workflow_id, row["definition_number"])
     step = Step(
         ctx.workflow_id, ctx.run_number, definition, row["affinity"], now, pen, simulation=row["simulation"]
     )
@@ -336,23 +335,6 @@ def zone_of(activity: Activity, workflow_zone: str, started_by: int | None) -> Z
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise Misconfigured(f"There is no time zone {name!r}.") from error
-
-
-def definition_of(workflow_id: int, number: int) -> Definition:
-    """Return a stored version of a definition; a version never changes, so it is read once."""
-    return _definition(str(connection.settings_dict["NAME"]), workflow_id, number)
-
-
-@lru_cache(maxsize=512)
-def _definition(database: str, workflow_id: int, number: int) -> Definition:
-    row = sql.one(
-        """SELECT definition FROM xtk_workflow_version
-           WHERE workflow_id = %(workflow)s AND number = %(number)s""",
-        {"workflow": workflow_id, "number": number},
-    )
-    if row is None:
-        raise Misconfigured("The workflow's definition is missing.")
-    return Definition.from_json(row["definition"])
 
 
 def connection_lost(error: BaseException | None) -> bool:

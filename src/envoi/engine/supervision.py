@@ -17,7 +17,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from envoi.engine import access, runner, sql
+from envoi.engine import access, definitions, sql
 from envoi.engine.definition import Definition
 from envoi.engine.models import Level, Severity, State, TaskState, Workflow
 from envoi.engine.schedule import Schedule
@@ -260,6 +260,7 @@ def shown(message: str, params: Mapping[str, Any] | None) -> str:
 
 def _rows(found: Sequence[Workflow], language: str) -> list[WorkflowRow]:
     ids = [workflow.workflow_id for workflow in found]
+    drawn = definitions.many((w.workflow_id, w.definition_number) for w in found)
     open_tasks = _open_tasks(ids)
     runs = _runs(ids)
     errors = _errors([w.workflow_id for w in found if w.failed])
@@ -268,6 +269,7 @@ def _rows(found: Sequence[Workflow], language: str) -> list[WorkflowRow]:
     return [
         _row(
             workflow,
+            drawn.get(workflow.workflow_id, Definition()),
             language,
             open_tasks.get(workflow.workflow_id, []),
             runs.get(workflow.workflow_id, []),
@@ -281,6 +283,7 @@ def _rows(found: Sequence[Workflow], language: str) -> list[WorkflowRow]:
 
 def _row(
     workflow: Workflow,
+    definition: Definition,
     language: str,
     open_tasks: list[sql.Row],
     runs: list[Run],
@@ -288,7 +291,6 @@ def _row(
     pauser: str,
     paused_for: timedelta,
 ) -> WorkflowRow:
-    definition = runner.definition_of(workflow.workflow_id, workflow.definition_number)
     now = clock.now()
     due = [task["due_at"] for task in open_tasks if task["status"] == TaskState.PENDING and task["due_at"]]
     word = _word(workflow, definition, open_tasks, runs, now)
@@ -461,7 +463,7 @@ def _pausers(ids: list[int]) -> dict[int, str]:
 
 
 def _detail(found: Workflow, language: str) -> WorkflowDetail:
-    definition = runner.definition_of(found.workflow_id, found.definition_number)
+    definition = definitions.of(found.workflow_id, found.definition_number)
     run = {"workflow": found.workflow_id, "run": found.run_number}
     tasks = sql.rows(
         """SELECT t.*, w.name AS worker FROM xtk_workflow_task t LEFT JOIN xtk_worker w ON w.worker_id =

@@ -166,3 +166,26 @@ def test_filters_of_the_monitoring_page(db, clock):
     loud.production = 0
     loud.save(update_fields=["production"])
     assert under(Filter.STOPPED_PRODUCTION) == set()
+
+
+def test_a_list_takes_the_same_number_of_statements_however_long_it_is(db, clock, monkeypatch):
+    from envoi.engine import sql
+
+    counted = []
+    original = sql._execute
+
+    def counting(query, params):
+        counted.append(query)
+        return original(query, params)
+
+    def statements():
+        counted.clear()
+        supervision.workflows(admin_actor(), folder_path="/profilesAndTargets/", language="en")
+        return len(counted)
+
+    monkeypatch.setattr(sql, "_execute", counting)
+    make_workflow(chain(start(), end()))
+    short = statements()
+    for _ in range(12):
+        make_workflow(chain(start(), end()))
+    assert statements() == short
