@@ -17,9 +17,10 @@ from envoi.console.access import actor_of_request
 from envoi.console.navigation import Word, under
 from envoi.engine import access, commands, supervision
 from envoi.engine.commands import Command
+from envoi.engine.definition import NAME, Activity
 from envoi.engine.models import State
-from envoi.engine.supervision import WorkflowRow
-from envoi.kernel.errors import NotFound
+from envoi.engine.supervision import ActivityState, WorkflowRow
+from envoi.kernel.errors import Invalid, NotFound
 from envoi.kernel.rights import Actor
 
 SLUGS: dict[str, Command] = {
@@ -32,6 +33,8 @@ SLUGS: dict[str, Command] = {
     "purge-history": Command.CLEANUP,
     "stop-at-once": Command.KILL,
     "restart-from": Command.RESTART_TASK,
+    "execute-activity": Command.WAKEUP,
+    "post-event": Command.POST_EVENT,
 }
 ICONS = {
     "start": "run",
@@ -45,6 +48,9 @@ ICONS = {
 }
 ALWAYS = ("start", "pause", "stop", "restart")
 """Shown whether possible or not; the others stand in the menu."""
+ICONS_OF_ACTIVITY = {"restart-from": "re", "execute-activity": "late", "post-event": "sig"}
+"""Those that concern one activity and stand in its panel, with their icons."""
+WITH_VARIABLES = ("start", "simulate", "post-event")
 DANGEROUS = ("stop", "stop-at-once", "purge-history")
 
 
@@ -100,30 +106,83 @@ def command(request: HttpRequest, name: str, slug: str) -> HttpResponse:
     if slug not in SLUGS:
         raise NotFound(_("There is no command “%(name)s”.") % {"name": slug})
     if request.method == "POST":
-        return _ask(request, actor, name, slug)
+        try:
+            return _ask(request, actor, name, slug)
+        except Invalid as refusal:
+            return _confirm(request, actor, name, slug, str(refusal))
+    return _confirm(request, actor, name, slug)
+
+
+def _confirm(request: HttpRequest, actor: Actor, name: str, slug: str, problem: str = "") -> HttpResponse:
+    given = request.POST if request.method == "POST" else request.GET
     found = access.find(actor, name)
     access.require_operate(actor, found, to=label_of(slug).lower())
     detail = supervision.workflow(actor, name, translation.get_language() or "en")
     message, counts = commands.effect(found.internal_name, SLUGS[slug])
+    activity = detail.definition.by_name.get(given.get("activity", ""))
+    if slug in ICONS_OF_ACTIVITY and activity is None:
+        raise NotFound(_("There is no activity “%(name)s”.") % {"name": given.get("activity", "")})
+    starts_anew = slug == "start" and detail.row.state != State.PAUSED
     context = {
         "row": detail.row,
         "slug": slug,
         "question": _question(slug, detail.row),
-        "effect": supervision.shown(message, counts),
+        "effect": _effect_on(slug, activity) or supervision.shown(message, counts),
         "notes": _notes(slug, detail.row),
+        "problem": problem,
         "label": label_of(slug, detail.row),
-        "icon": ICONS.get(slug, "re"),
+        "icon": ICONS.get(slug) or ICONS_OF_ACTIVITY[slug],
         "dangerous": slug in DANGEROUS,
         "safer": _safer(slug, detail.row, actor),
         "type_name": slug == "stop-at-once",
-        "activity": request.GET.get("activity", ""),
+        "activity": activity,
+        "activity_label": activity.label or activity.name if activity else "",
+        "ways": [way for way in activity.transitions if way.enabled] if activity else (),
+        "way": given.get("transition", ""),
+        "takes_variables": slug in WITH_VARIABLES and (slug != "start" or starts_anew),
+        "variables": given.get("variables", ""),
+        "dialog": request.headers.get("HX-Target") == "dialog",
         "back": reverse("console:workflow", args=[found.internal_name]),
         "crumbs": explorer.crumbs(request, found.folder, whole=True),
     }
-    dialog = request.headers.get("HX-Target") == "dialog"
-    return render(
-        request, "console/workflows/confirm.html" if dialog else "console/workflows/command.html", context
-    )
+    page = "console/workflows/confirm.html" if context["dialog"] else "console/workflows/command.html"
+    return render(request, page, context, status=400 if problem else 200)
+
+
+def of_activity(row: WorkflowRow, actor: Actor, state: ActivityState, kind: str) -> tuple[str, ...]:
+    """Return the commands that make sense for an activity as it stands, of those that the actor may give."""
+    if not access.may_operate(actor, technical=row.technical) or row.is_model:
+        return ()
+    found: list[str] = []
+    if row.state in (State.STARTED, State.PAUSED, State.FINISHED) and state.state in (
+        "done",
+        "warning",
+        "failed",
+    ):
+        found.append("restart-from")
+    if row.state == State.STARTED and state.state == "waiting" and state.next_at is not None:
+        found.append("execute-activity")
+    if row.state == State.STARTED and kind == "signal" and state.state == "waiting":
+        found.append("post-event")
+    return tuple(found)
+
+
+def variables_of(text: str) -> dict[str, str]:
+    """Read parameters, one `name=value` a line. Raises Invalid, naming the line that is none."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        name, separator, value = line.partition("=")
+        if not separator or not NAME.match(name.strip()):
+            raise Invalid(
+                _(
+                    "Line %(n)d, “%(line)s”, is no parameter: write name=value, with a plain name."
+                )
+                % {"n": number, "line": line.strip()}
+            )
+        found[name.strip()] = value.strip()
+    return found
 
 
 def label_of(slug: str, row: WorkflowRow | None = None) -> str:
@@ -140,6 +199,8 @@ def label_of(slug: str, row: WorkflowRow | None = None) -> str:
         "purge-history": pgettext("command", "Purge the history"),
         "stop-at-once": pgettext("command", "Stop unconditionally"),
         "restart-from": pgettext("command", "Try again from here"),
+        "execute-activity": pgettext("command", "Execute it now"),
+        "post-event": pgettext("command", "Send the signal"),
     }[slug]
 
 
@@ -152,8 +213,13 @@ def state_words(row: WorkflowRow) -> str:
 
 def _ask(request: HttpRequest, actor: Actor, name: str, slug: str) -> HttpResponse:
     parameters: dict[str, Any] = {}
-    if slug == "restart-from":
+    if slug in ICONS_OF_ACTIVITY:
         parameters["activity"] = request.POST.get("activity", "")
+    if slug == "post-event":
+        parameters["transition"] = request.POST.get("transition", "")
+        parameters["complete"] = bool(request.POST.get("complete"))
+    if slug in WITH_VARIABLES and (given := variables_of(request.POST.get("variables", ""))):
+        parameters["variables"] = given
     if slug == "stop-at-once" and request.POST.get("typed", "").strip() != name:
         messages.error(request, _("The name was not typed as it is. Nothing was stopped."))
         return redirect("console:workflow-command", name=name, slug=slug)
@@ -168,6 +234,8 @@ def _ask(request: HttpRequest, actor: Actor, name: str, slug: str) -> HttpRespon
         "purge-history": _("Purging the history is asked."),
         "stop-at-once": _("It is stopped."),
         "restart-from": _("The activity runs again when a worker is free."),
+        "execute-activity": _("Its task is due now."),
+        "post-event": _("The signal is sent."),
     }
     messages.info(request, asked[slug])
     return redirect("console:workflow", name=name)
@@ -187,7 +255,20 @@ def _question(slug: str, row: WorkflowRow) -> str:
         "purge-history": _("Purge the history of “%(name)s”?"),
         "stop-at-once": _("Stop “%(name)s” unconditionally?"),
         "restart-from": _("Run “%(name)s” again from this activity?"),
+        "execute-activity": _("Execute this activity of “%(name)s” now?"),
+        "post-event": _("Send a signal to “%(name)s”?"),
     }[slug] % name
+
+
+def _effect_on(slug: str, activity: Activity | None) -> str:
+    if activity is None:
+        return ""
+    name = {"name": activity.label or activity.name}
+    if slug == "restart-from":
+        return _("“%(name)s” runs again with what it was given, then all that follows.") % name
+    if slug == "execute-activity":
+        return _("What “%(name)s” waits for is due now. Other activities stay as they are.") % name
+    return _("“%(name)s” passes the signal on through the transition that is chosen.") % name
 
 
 def _notes(slug: str, row: WorkflowRow) -> list[str]:

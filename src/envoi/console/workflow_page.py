@@ -23,6 +23,7 @@ from envoi.console import (
     live,
     words,
     workflow_commands,
+    workflow_copies,
     workflow_list,
     workflow_properties,
 )
@@ -109,10 +110,12 @@ def _context(request: HttpRequest, actor: Actor, name: str) -> dict[str, Any]:
         "reached": _reached(detail),
         "tabs": tabs,
         "tab": tab,
-        "selected": _selected(detail, selected, by_name) if selected else None,
+        "selected": _selected(detail, actor, selected, by_name) if selected else None,
         "commands": workflow_commands.buttons(detail.row, actor),
+        "copies": workflow_copies.offers(actor, found),
         "may_operate": access.may_operate(actor, technical=detail.row.technical),
-        "icons": faces.EVERY_ICON + " info warn bad ok stopped run wait paused ask pause stop re late test x",
+        "icons": faces.EVERY_ICON
+        + " info warn bad ok stopped run wait paused ask pause stop re late test x plus folder",
         "zone": words.zone_name(),
         "without": f"?{urlencode(kept)}" if kept else request.path,
     }
@@ -263,7 +266,9 @@ def _flow(name: str, event: Any, way: str = "") -> str:
     return f"{text}: {words.number(event.count)}" if event and event.count is not None else text
 
 
-def _selected(detail: WorkflowDetail, name: str, states: Mapping[str, ActivityState]) -> dict[str, Any]:
+def _selected(
+    detail: WorkflowDetail, actor: Actor, name: str, states: Mapping[str, ActivityState]
+) -> dict[str, Any]:
     activity, state = detail.definition.by_name[name], states[name]
     overlay = diagram.OVERLAYS.get(state.state)
     return {
@@ -280,6 +285,16 @@ def _selected(detail: WorkflowDetail, name: str, states: Mapping[str, ActivitySt
         "parameters": [(key, _value(value)) for key, value in activity.parameters.items()],
         "on_error": _policy(activity.on_error),
         "failed": state.state == "failed",
+        "commands": [
+            (
+                slug,
+                workflow_commands.label_of(slug),
+                workflow_commands.ICONS_OF_ACTIVITY[slug],
+                f"{reverse('console:workflow-command', args=[detail.row.internal_name, slug])}"
+                f"?{urlencode({'activity': name})}",
+            )
+            for slug in workflow_commands.of_activity(detail.row, actor, state, activity.type)
+        ],
     }
 
 
