@@ -335,7 +335,11 @@ def _post_event(row: sql.Row, pen: Pen, operator: str, parameters: Mapping[str, 
             "task": parameters.get("task"),
         },
     )
-    if way is None or activity.execution != "normal" or (activity.type in _NEED_TASK and task is None):
+    if (
+        way is None
+        or activity.execution != "normal"
+        or (activity.type in _NEED_TASK and task is None and "task" not in parameters)
+    ):
         pen.warning(_("Activity '%(activity)s' does not take this event"), activity=name)
         return
     pen.info(

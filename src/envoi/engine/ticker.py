@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 BEAT_S = float(os.environ.get("ENVOI_CHAOS_BEAT_S", "2"))
 DEAD_AFTER_S = float(os.environ.get("ENVOI_CHAOS_DEAD_AFTER_S", "8"))
+LONGEST_LOOK_S = max(2 * BEAT_S, DEAD_AFTER_S / 2)
+"""Of the time between two looks at the workers, not more counts."""
 SWEEP_S = min(5.0, DEAD_AFTER_S)
 BATCH = 500
 
@@ -51,8 +53,6 @@ class Ticker(threading.Thread):
         connection.close()
 
     def _lead(self) -> None:
-        # While the database was away nobody could beat: every worker is watched anew.
-        self.watch = Watch()
         lock = {"space": SPACE, "lock": int(Lock.TICK)}
         while not self.stopping.is_set():
             row = sql.one("SELECT pg_try_advisory_lock(%(space)s, %(lock)s) AS mine", lock)
@@ -76,10 +76,15 @@ class Ticker(threading.Thread):
 
 
 class Watch:
-    """What the leader remembers of the workers' beats, and when it last looked after lost things."""
+    """What one process remembers of the workers' beats, and when it last looked after lost things.
+
+    Only time in which it looked counts: while the database was away, nobody could beat.
+    """
 
     def __init__(self) -> None:
         self.beats: dict[int, tuple[int, float]] = {}
+        """Worker to its last beat, and for how many seconds that has stood still."""
+        self.looked = clock.monotonic()
         self.swept = float("-inf")
 
     def dead(self) -> list[int]:
@@ -89,11 +94,15 @@ class Watch:
             for row in sql.rows("SELECT worker_id, beat FROM xtk_worker WHERE state IN (0, 1)")
         }
         now = clock.monotonic()
+        passed, self.looked = min(now - self.looked, LONGEST_LOOK_S), now
+        before = self.beats
         self.beats = {
-            worker: self.beats[worker] if self.beats.get(worker, (None,))[0] == beat else (beat, now)
+            worker: (beat, before[worker][1] + passed)
+            if worker in before and before[worker][0] == beat
+            else (beat, 0.0)
             for worker, beat in present.items()
         }
-        return [worker for worker, (_beat, since) in self.beats.items() if now - since > DEAD_AFTER_S]
+        return [worker for worker, (_beat, still) in self.beats.items() if still > DEAD_AFTER_S]
 
 
 def tick(watch: Watch) -> datetime | None:

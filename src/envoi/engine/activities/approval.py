@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
 from envoi.engine import approvals, assignees, expirations, scripts
-from envoi.engine.activities.base import ActivityType, Outcome, TaskContext
+from envoi.engine.activities.base import ActivityType, Outcome, TaskContext, stay
 from envoi.engine.definition import Activity, Definition
 from envoi.engine.models import Approval as Asked
 from envoi.kernel.mail import system_mail
@@ -37,6 +37,12 @@ class Approval(ActivityType):
         """Ask once, then wait for answers or the next expiration."""
         if not ctx.memory.get("asked"):
             self._ask(ctx)
+        if (
+            not ctx.parameters.get("multiple")
+            and Asked.objects.filter(task_id=ctx.task_id, answered_at__isnull=False).exists()
+        ):
+            # An accepted answer is on its way; no expiration overtakes it.
+            return stay()
         before = len(ctx.memory.get("expired", ()))
         outcome = expirations.step(ctx)
         if outcome.completes:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from envoi.engine import approvals, commands
+from envoi.engine import approvals, commands, testing
 from envoi.engine.commands import Command
 from envoi.engine.definition import Activity
 from envoi.engine.models import Approval, Event, LogLine, State, Task
@@ -235,3 +235,25 @@ def test_an_alert_tells_those_with_an_address_once(db, clock, deciders):
     mails = [item.payload for item in OutboxItem.objects.filter(key__startswith="alert:")]
     assert sorted(mail["to"][0] for mail in mails) == ["ann@example.org", "bob@example.org"]
     assert {mail["subject"] for mail in mails} == {"3 people"}
+
+
+@pytest.mark.parametrize("multiple", [False, True])
+def test_an_accepted_answer_is_not_overtaken_by_an_expiration(db, clock, deciders, multiple):
+    ann, _bob = deciders
+    workflow = begin(
+        asking(
+            way("timeout", "late", kind="timeout"),
+            multiple=multiple,
+            expirations=[{"name": "timeout", "delay_s": 3600}],
+        )
+    )
+    clock.step(minutes=59)
+    approvals.answer(actor_of(ann), asked(workflow, ann), "yes", "in time")
+    clock.step(minutes=2)
+    ask = Task.objects.get(workflow=workflow, activity="ask")
+    testing.runner.run_task(ask.task_id)
+    run_until_passive()
+    assert f"in time|{ann.operator_id}" in lines(workflow)
+    assert ("late" in dict(tasks(workflow))) is multiple
+    workflow.refresh_from_db()
+    assert workflow.state == State.FINISHED
