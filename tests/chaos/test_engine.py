@@ -57,12 +57,12 @@ SMALL = Form(
 )  # fmt: skip
 SOAK = Form(
     workflows=200,
-    workers=4,
+    workers=6,
     hits=100,
     server_kills=5,
-    threads=5,
-    pause=(0.5, 2.5),
-    pace=5,
+    threads=4,
+    pause=(2.0, 5.0),
+    pace=7,
     limit=2400,
     taken_over_within=15,
 )
