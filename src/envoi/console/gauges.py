@@ -44,7 +44,7 @@ class Gauge:
 def gauges(actor: Actor) -> list[Gauge]:
     """Measure and return all indicators that the actor may see."""
     found = indicators.measure(actor=actor)
-    return [_gauge(each) for each in sorted(found, key=lambda each: -each.face.severity)]
+    return [gauge(each) for each in sorted(found, key=lambda each: -each.face.severity)]
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -62,7 +62,8 @@ def amount(value: float | None, unit: str) -> str:
     return f"{written}\u202f{unit}" if unit else written
 
 
-def _gauge(found: Indicator) -> Gauge:
+def gauge(found: Indicator) -> Gauge:
+    """Write one indicator in the active language."""
     css, icon = FACES[found.face]
     spoken = {
         Face.OK: _("Well"),

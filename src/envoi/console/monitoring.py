@@ -39,6 +39,8 @@ STATES = {
 }
 SHOWN = 20
 LISTED = 100
+LONGEST_NUMBER = 19
+"""Digits of a number that the database still takes."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,43 @@ def send_again(request: HttpRequest, number: int) -> HttpResponse:
         raise NotFound(_("There is no such mail."))
     outbox.again(item)
     messages.success(request, _("It is tried again."))
-    return redirect("console:monitoring")
+    return redirect("console:system-mail" if request.POST.get("next") == "mail" else "console:monitoring")
+
+
+@require_POST
+def send_all_again(request: HttpRequest) -> HttpResponse:
+    """Let every mail that was given up be tried from the start."""
+    administrators_only(request, to=_("send system mail again"))
+    items = OutboxItem.objects.filter(kind=mail.KIND, state=OutboxState.FAILED)
+    count = 0
+    for item in items.iterator():
+        outbox.again(item)
+        count += 1
+    messages.success(
+        request,
+        ngettext("%(n)d notice is tried again.", "%(n)d notices are tried again.", count) % {"n": count},
+    )
+    return redirect("console:system-mail")
+
+
+@under(Word.MONITORING)
+def system_mail(request: HttpRequest) -> HttpResponse:
+    """List the notices that have not left, the newest first, a page at a time."""
+    administrators_only(request, to=_("see the system mail"))
+    items = OutboxItem.objects.filter(kind=mail.KIND).exclude(state=OutboxState.DONE)
+    standing = next((each for each in outbox.standing() if each.kind == mail.KIND), None)
+    before = request.GET.get("before", "")
+    if before.isdecimal() and len(before) < LONGEST_NUMBER:
+        items = items.filter(outbox_id__lt=int(before))
+    page = list(items.order_by("-outbox_id")[: LISTED + 1])
+    context = {
+        "items": page[:LISTED],
+        "older": f"?before={page[LISTED - 1].pk}" if len(page) > LISTED else "",
+        "waiting": standing.waiting if standing else 0,
+        "failed": standing.failed if standing else 0,
+        "relay": bool(settings.CONFIG.smtp.url),
+    }
+    return render(request, "console/monitoring/mail.html", context)
 
 
 def content(actor: Actor, show: str = "") -> dict[str, Any]:

@@ -176,9 +176,7 @@ def variables_of(text: str) -> dict[str, str]:
         name, separator, value = line.partition("=")
         if not separator or not NAME.match(name.strip()):
             raise Invalid(
-                _(
-                    "Line %(n)d, “%(line)s”, is no parameter: write name=value, with a plain name."
-                )
+                _("Line %(n)d, “%(line)s”, is no parameter: write name=value, with a plain name.")
                 % {"n": number, "line": line.strip()}
             )
         found[name.strip()] = value.strip()

@@ -36,6 +36,8 @@ from envoi.kernel.rights import Actor
 
 LINES = 50
 """Lines of the journal, and tasks, on one page."""
+LONGEST_NUMBER = 19
+"""Digits of a number that the database still takes."""
 LEVELS = {"info": ("mut", "info"), "warning": ("t-warn", "warn"), "error": ("t-bad", "bad")}
 STATUS = {
     "pending": ("wait", "wait"),
@@ -179,7 +181,7 @@ def _journal(request: HttpRequest, actor: Actor, detail: WorkflowDetail, selecte
         actor,
         detail.row.internal_name,
         language=translation.get_language(),
-        before_id=int(before) if before.isdecimal() else None,
+        before_id=int(before) if before.isdecimal() and len(before) < LONGEST_NUMBER else None,
         activity=selected or None,
         limit=LINES + 1,
     )

@@ -78,6 +78,14 @@ def update(name: str, *, actor: Actor, **changes: Any) -> CustomIndicator:
     return found
 
 
+def attempt(name: str, *, actor: Actor, **values: Any) -> Indicator:
+    """Measure an indicator as it would be, storing nothing. `values` and errors are those of `create`."""
+    actor.require(Right.ADMINISTRATION, to=_TO)
+    found = CustomIndicator(name=name, **values)
+    _check_limits(found)
+    return _indicator(found, _value(found))
+
+
 def delete(name: str, *, actor: Actor) -> None:
     """Delete an indicator. Raises NotAllowed or NotFound."""
     actor.require(Right.ADMINISTRATION, to=_TO)
@@ -105,6 +113,10 @@ def _measured(stored: CustomIndicator) -> Indicator:
         value = _value(stored)
     except Invalid as error:
         problem = str(error)
+    return _indicator(stored, value, problem)
+
+
+def _indicator(stored: CustomIndicator, value: float | None, problem: str = "") -> Indicator:
     return Indicator(
         name=stored.name,
         label=stored.label or stored.name,
@@ -146,6 +158,11 @@ def _reader() -> str:
 
 
 def _check(found: CustomIndicator) -> None:
+    _check_limits(found)
+    _value(found)
+
+
+def _check_limits(found: CustomIndicator) -> None:
     for field, longest in (("label", 128), ("unit", 16)):
         if len(getattr(found, field)) > longest:
             raise Invalid(f"Indicator {found.name}: {field} has {longest} characters at most.")
@@ -155,7 +172,6 @@ def _check(found: CustomIndicator) -> None:
             raise Invalid(f"Indicator {found.name}: {field} must be a number, or left out.")
     if found.warning is not None and found.alert is not None and found.warning > found.alert:
         raise Invalid(f"Indicator {found.name}: the warning comes at or before the alert.")
-    _value(found)
 
 
 def _locked(name: str) -> CustomIndicator:
