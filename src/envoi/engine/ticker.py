@@ -142,18 +142,6 @@ def queue_due() -> int:
             return total
 
 
-def depose(worker: int) -> None:
-    """End the timer of a worker that no longer beats, so that another can take the lock: it hangs,
-    or is stopped.
-    """
-    sql.run(
-        """SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-           WHERE l.locktype = 'advisory' AND l.classid::bigint = %(space)s AND l.objid::bigint = %(lock)s
-             AND l.granted AND a.datname = current_database() AND a.application_name = %(name)s""",
-        {"space": SPACE, "lock": int(Lock.TICK), "name": session_name(worker)},
-    )
-
-
 def bury(worker: int) -> None:
     """Take over everything that a dead worker was at."""
     with transaction.atomic():
