@@ -130,7 +130,9 @@ AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
 AXES_LOCKOUT_CALLABLE = "envoi.console.sign_in.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
-AXES_IPWARE_PROXY_COUNT = 0
+AXES_CLIENT_IP_CALLABLE = "envoi.console.sign_in.client_address"
+# What was typed into these fields is kept with no failed try.
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "token", "old", "new"]
 
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_NAME = "envoi_session"

@@ -62,7 +62,7 @@ def preferences(request: HttpRequest) -> HttpResponse:
 def password(request: HttpRequest) -> HttpResponse:
     """Change the password; other sessions of the operator end, this one goes on."""
     operator = _operator(request)
-    if not operator.check_password(request.POST.get("old", "")):
+    if not sign_in.password_is_right(request, operator, request.POST.get("old", "")):
         return _page(request, old_error=_("This is not your present password."))
     try:
         operators.set_password(operator.name, request.POST.get("new", ""), actor=actor_of_request(request))

@@ -18,6 +18,7 @@ from django_otp import login as otp_login
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from envoi.console import sign_in
 from envoi.kernel.errors import Conflict, Invalid
 from envoi.kernel.models import Operator
 
@@ -72,13 +73,13 @@ def enrol(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @sensitive_post_parameters("password")
-@transaction.atomic
 def disable(request: HttpRequest) -> HttpResponse:
     """Switch the second factor off; the password is asked, so that an open screen is not enough."""
     operator = Operator.objects.get(pk=request.user.pk)
-    if not operator.check_password(request.POST.get("password", "")):
+    if not sign_in.password_is_right(request, operator, request.POST.get("password", "")):
         raise Invalid(_("The password is not right. The authenticator stays on."))
-    switch_off(operator)
+    with transaction.atomic():
+        switch_off(operator)
     messages.success(request, _("Codes are no longer asked when you sign in."))
     return redirect("console:account")
 

@@ -5,12 +5,14 @@ Failures are counted by django-axes for each name and address; after its limit c
 during.
 """
 
+import ipaddress
 from datetime import timedelta
 from typing import Any
 
 from axes.handlers.proxy import AxesProxyHandler
 from axes.helpers import get_client_username, get_cool_off, get_failure_limit
 from axes.models import AccessAttempt
+from axes.utils import reset
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.signals import user_login_failed
@@ -97,6 +99,13 @@ def locked_out(
     mine = Q(ip_address=request.axes_ip_address) | Q(username=get_client_username(request, credentials))  # pyright: ignore[reportAttributeAccessIssue]
     last = AccessAttempt.objects.filter(mine).order_by("-attempt_time").first()
     ends = (last.attempt_time if last else clock.now()) + pause
+    if request.user.is_authenticated:
+        context = {
+            "title": _("Too many tries."),
+            "text": _("Passwords are looked at again from %(time)s on.") % {"time": words.time_of_day(ends)},
+            "remedy": _("Nothing was changed."),
+        }
+        return render(request, "console/refusal.html", context, status=429)
     problem = {
         "tone": "bad",
         "icon": "lock",
@@ -105,6 +114,34 @@ def locked_out(
         % {"time": words.time_of_day(ends)},
     }
     return _form(request, problem, status=429)
+
+
+def password_is_right(request: HttpRequest, operator: Operator, password: str) -> bool:
+    """Check the password of who is signed in. Wrong ones count, and pause, as wrong tries to sign in do.
+
+    Must be called outside of a transaction that a refusal rolls back: the count would be lost.
+    """
+    name = operator.name.lower()
+    if auth.authenticate(request, password=password, **{Operator.USERNAME_FIELD: name}) is None:
+        return False
+    reset(username=name)
+    return True
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the address that asks: behind a proxy (`[web] https`) the one that the proxy saw.
+
+    Only the last of the forwarded addresses counts. The proxy has written it; those before it came with the
+    request, and could be anything.
+    """
+    seen = request.META.get("REMOTE_ADDR", "")
+    if settings.CONFIG.web.https:
+        last = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+        try:
+            return str(ipaddress.ip_address(last.strip("[]")))
+        except ValueError:
+            return seen
+    return seen
 
 
 def safe_next(request: HttpRequest) -> str:

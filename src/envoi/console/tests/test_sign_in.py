@@ -229,3 +229,72 @@ def test_pages_carry_no_inline_script_or_style_and_are_not_stored(client: Client
         assert not re.search(r"<script(?![^>]*\ssrc=)[^>]*>|\son\w+=", text), address
         assert "no-store" in page["Cache-Control"], address
         assert "script-src 'self'" in page["Content-Security-Policy"], address
+
+
+def test_wrong_passwords_in_the_account_pause_as_at_the_door(client: Client, sofia):
+    sign_in(client)
+    for _n in range(4):
+        assert (
+            client.post("/account/password", {"old": "no", "new": "another good phrase"}).status_code == 400
+        )
+    paused = client.post("/account/authenticator/off", {"password": "no"})
+    assert paused.status_code == 429
+    assert "Passwords are looked at again from" in paused.content.decode()
+    right = {"old": PASSWORD, "new": "another good phrase"}
+    assert client.post("/account/password", right).status_code == 429
+    sofia.refresh_from_db()
+    assert sofia.check_password(PASSWORD)
+    assert client.get("/account").status_code == 200, "the session goes on"
+
+
+def test_a_right_password_in_the_account_forgets_the_wrong_ones(client: Client, sofia):
+    sign_in(client)
+    for phrase in ("another good phrase", "a third good phrase"):
+        for _n in range(3):
+            client.post("/account/password", {"old": "no", "new": phrase})
+        old = PASSWORD if phrase.startswith("another") else "another good phrase"
+        assert client.post("/account/password", {"old": old, "new": phrase}).status_code == 302
+
+
+def test_what_was_typed_is_kept_with_no_failed_try(client: Client, sofia):
+    sign_in(client, password="secret guess", token="123456")
+    sign_in(client)
+    client.post("/account/password", {"old": "secret guess", "new": "another good phrase"})
+    kept = " ".join(AccessAttempt.objects.values_list("post_data", flat=True))
+    assert "*****" in kept
+    for secret in ("secret guess", "123456", "another good phrase"):
+        assert secret not in kept
+
+
+@pytest.mark.parametrize(
+    ("https", "forwarded", "counted"),
+    [
+        (True, "203.0.113.9", "203.0.113.9"),
+        (True, "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        (True, "[2001:db8::1]", "2001:db8::1"),
+        (True, "nonsense", "10.0.0.1"),
+        (True, "", "10.0.0.1"),
+        (False, "203.0.113.9", "10.0.0.1"),
+    ],
+)
+def test_tries_are_counted_for_the_address_that_the_proxy_saw(
+    rf, settings, https: bool, forwarded: str, counted: str
+):
+    from dataclasses import replace
+
+    from envoi.console.sign_in import client_address
+
+    settings.CONFIG = replace(settings.CONFIG, web=replace(settings.CONFIG.web, https=https))
+    request = rf.get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR=forwarded)
+    assert client_address(request) == counted
+
+
+def test_wrong_recovery_codes_are_slowed_down_as_codes_are(client: Client, sofia):
+    from django_otp import match_token
+
+    device = StaticDevice.objects.create(user=sofia, name="recovery codes", confirmed=True)
+    device.token_set.create(token="rightright")
+    assert match_token(sofia, "wrongwrong") is None
+    assert match_token(sofia, "rightright") is None, "not even the right one, so soon"
+    unthrottle()
+    assert match_token(sofia, "rightright") is not None
