@@ -78,6 +78,8 @@ SHELL = (
     Entry(Word.EXPLORER, _("Options"), "console:options", ADMINISTRATION, position=60),
     Entry(Word.EXPLORER, _("Operators"), "console:operators", ADMINISTRATION, position=61),
     Entry(Word.EXPLORER, _("Audit trail"), "console:audit", ADMINISTRATION, position=62),
+    Entry(Word.EXPLORER, _("Enumerations"), "console:enumerations", ADMINISTRATION, position=63),
+    Entry(Word.EXPLORER, _("External accounts"), "console:external-accounts", ADMINISTRATION, position=64),
 )
 
 

@@ -6,8 +6,10 @@ from django.urls import include, path
 
 from envoi.console import (
     account,
+    accounts,
     administration,
     decisions,
+    enumerations,
     explorer,
     home,
     indicators,
@@ -65,6 +67,14 @@ own = [
     path("groups", partial(explorer.first_of, schema="xtk:opGroup"), name="groups"),
     path("groups/new", administration.new_group, name="new-group"),
     path("groups/<str:name>", administration.group_page, name="group"),
+    path("enumerations", partial(explorer.first_of, schema="xtk:enum"), name="enumerations"),
+    path("enumerations/<str:name>", enumerations.enumeration_page, name="enumeration"),
+    path("new-enumeration", enumerations.new_enumeration, name="new-enumeration"),
+    path("external-accounts", partial(explorer.first_of, schema="nms:extAccount"), name="external-accounts"),
+    path("external-accounts/<str:name>", accounts.account_page, name="external-account"),
+    path("external-accounts/<str:name>/test", accounts.test_account, name="test-external-account"),
+    path("external-accounts/<str:name>/delete", accounts.delete_account, name="delete-external-account"),
+    path("new-external-account", accounts.new_account, name="new-external-account"),
     path("audit", partial(explorer.first_of, schema="xtk:auditTrail"), name="audit"),
 ]
 urlpatterns = [
