@@ -12,6 +12,7 @@ from functools import cache
 from html import escape
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from django.utils import translation
@@ -78,6 +79,8 @@ class Way:
     """Empty: not fired; `on`: fired; `flow`: its target is at work with what it carried."""
     count: str = ""
     """What it carried, already written: `468,112`, `1 file`."""
+    rows: str = ""
+    """Address of the rows that it carried, while they exist."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class Picture:
     selected: str = ""
     number: int = 0
     at: datetime | None = None
+    zoom: int = 100
+    """Hundredths of the natural size; 0 fits the width of the page."""
 
 
 def draw(detail: "WorkflowDetail", language: str, *, standalone: bool = False) -> str:
@@ -98,8 +103,20 @@ def draw(detail: "WorkflowDetail", language: str, *, standalone: bool = False) -
         return picture(picture_of(detail), language, standalone=standalone)
 
 
-def picture_of(detail: "WorkflowDetail", *, selected: str = "", address: str = "") -> Picture:
-    """Return what a drawing of the workflow shows. `address` + the name of an activity is its link."""
+def picture_of(
+    detail: "WorkflowDetail",
+    *,
+    selected: str = "",
+    address: str = "",
+    rows: Mapping[tuple[str, str], str] = MappingProxyType({}),
+    figures: bool = True,
+    zoom: int = 100,
+) -> Picture:
+    """Return what a drawing of the workflow shows. `address` + the name of an activity is its link.
+
+    `rows`: address of what a transition carried, by (activity, transition). `figures`: whether counts and
+    durations are written.
+    """
     states = {state.name: state for state in detail.activities}
     fired = {(each.source, each.transition): each for each in detail.transitions}
     nodes: list[Node] = []
@@ -113,7 +130,7 @@ def picture_of(detail: "WorkflowDetail", *, selected: str = "", address: str = "
                 kind=str(shown.label),
                 icon=shown.icon,
                 family=shown.family,
-                fact=_fact(activity, state),
+                fact=_fact(activity, state, figures=figures),
                 state=state.state if state else "",
                 x=activity.x,
                 y=activity.y,
@@ -133,13 +150,14 @@ def picture_of(detail: "WorkflowDetail", *, selected: str = "", address: str = "
                     label=way.label,
                     error=way.kind == "error",
                     state="" if event is None else "flow" if event.carrying else "on",
-                    count="" if event is None or event.count is None else words.number(event.count),
+                    count=words.number(event.count) if figures and event and event.count is not None else "",
+                    rows=rows.get((activity.name, way.name), ""),
                 )
             )
-    return Picture(detail.row.label, nodes, ways, selected, detail.definition_number, at=clock.now())
+    return Picture(detail.row.label, nodes, ways, selected, detail.definition_number, clock.now(), zoom)
 
 
-def _fact(activity: "Activity", state: "ActivityState | None") -> str:
+def _fact(activity: "Activity", state: "ActivityState | None", *, figures: bool) -> str:
     if activity.execution == "skip":
         return _("switched off")
     if activity.execution == "hold":
@@ -148,7 +166,7 @@ def _fact(activity: "Activity", state: "ActivityState | None") -> str:
         return ""
     if state.state == "waiting" and state.next_at:
         return words.moment(state.next_at)
-    return words.duration(state.duration_s) if state.duration_s is not None else ""
+    return words.duration(state.duration_s) if figures and state.duration_s is not None else ""
 
 
 def counts(nodes: Sequence[Node]) -> list[tuple[str, str, str]]:
@@ -205,8 +223,11 @@ def icons_of(image: Picture) -> set[str]:
 def _inline(image: Picture) -> str:
     places, body = _body(image, links=True)
     width, height = layout.size(places)
+    css = "wf" if image.zoom else "wf fit"
+    share = image.zoom or 100
     return (
-        f'<svg class="wf" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="group"'
+        f'<svg class="{css}" width="{width * share // 100}" height="{height * share // 100}"'
+        f' viewBox="0 0 {width} {height}" role="group"'
         f' aria-label="{escape(_summary(image))}">{body}</svg>'
     )
 
@@ -241,7 +262,7 @@ def _body(image: Picture, *, links: bool) -> tuple[dict[str, Place], str]:
     places = layout.place(names, edges, {node.name: (node.x, node.y) for node in image.nodes})
     arrows = layout.neighbours(places, edges)
     lines = layout.routes(edges, places)
-    parts = [_way(way, line) for way, line in zip(image.ways, lines, strict=True)]
+    parts = [_way(way, line, links=links) for way, line in zip(image.ways, lines, strict=True)]
     parts += [
         _node(node, places[node.name], arrows[node.name], image.selected == node.name, links=links)
         for node in image.nodes
@@ -249,7 +270,7 @@ def _body(image: Picture, *, links: bool) -> tuple[dict[str, Place], str]:
     return places, "".join(parts)
 
 
-def _way(way: Way, points: Sequence[Point]) -> str:
+def _way(way: Way, points: Sequence[Point], *, links: bool) -> str:
     style = "er" if way.error else way.state
     css = f" {style}" if style else ""
     parts = [f'<path class="ln{css}" d="{layout.path(points)}"/>']
@@ -262,10 +283,14 @@ def _way(way: Way, points: Sequence[Point]) -> str:
         parts.append(f'<path class="open" d="M{_n(x - 8)} {_n(y)}l7-6 7 6-7 6z"/>')
     at_x, at_y = _middle(points)
     if way.count:
-        parts.append(
+        count = (
             f'<text class="n" x="{_n(at_x)}" y="{_n(at_y - 6)}" text-anchor="middle">'
             f"{escape(way.count)}</text>"
         )
+        if links and way.rows:
+            spoken = _("%(count)s, show the rows") % {"count": way.count}
+            count = f'<a href="{escape(way.rows)}" class="cn" aria-label="{escape(spoken)}">{count}</a>'
+        parts.append(count)
     if name := _shown_name(way):
         shown = name if len(name) <= 14 else f"{name[:13]}…"
         parts.append(

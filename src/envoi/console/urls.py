@@ -52,6 +52,9 @@ own = [
     path("selected-workflows", workflow_bulk.selected, name="selected-workflows"),
     path("workflows/<str:name>", workflow_page.workflow, name="workflow"),
     path("workflows/<str:name>/diagram.svg", workflow_page.export, name="workflow-diagram"),
+    path(
+        "workflows/<str:name>/rows/<str:activity>/<str:transition>", workflow_page.rows, name="workflow-rows"
+    ),
     path("workflows/<str:name>/properties", workflow_properties.properties, name="workflow-properties"),
     path("workflows/<str:name>/copy", workflow_copies.copy, name="workflow-copy"),
     path("workflows/<str:name>/results", workflow_copies.results, name="workflow-results"),

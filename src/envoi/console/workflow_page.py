@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,12 +31,16 @@ from envoi.console import (
 from envoi.console.access import actor_of_request
 from envoi.console.kinds import kind
 from envoi.console.navigation import Word, under
-from envoi.engine import access, supervision
+from envoi.engine import access, supervision, targets
+from envoi.engine.definition import Activity
 from envoi.engine.supervision import ActivityState, JournalLine, TaskRow, WorkflowDetail
 from envoi.kernel.rights import Actor
 
 LINES = 50
 """Lines of the journal, and tasks, on one page."""
+ZOOMS = ("50", "75", "150", "200", "fit")
+PLAIN = "plain"
+"""Value of `show` in the address: the diagram without counts and durations."""
 LONGEST_NUMBER = 19
 """Digits of a number that the database still takes."""
 LEVELS = {"info": ("mut", "info"), "warning": ("t-warn", "warn"), "error": ("t-bad", "bad")}
@@ -77,6 +82,26 @@ def workflow(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @under(Word.WORKFLOWS)
+def rows(request: HttpRequest, name: str, activity: str, transition: str) -> HttpResponse:
+    """Show what a transition carried, a page at a time."""
+    actor = actor_of_request(request)
+    language = translation.get_language() or "en"
+    detail = supervision.workflow(actor, name, language)
+    target = targets.page(actor, name, activity, transition, after=request.GET.get("after", ""))
+    context = {
+        "row": detail.row,
+        "activity": _name_of(detail, activity),
+        "transition": "" if transition in diagram.USUAL else transition,
+        "target": target,
+        "written": [[_cell(value) for value in row] for row in target.rows],
+        "following": f"?{urlencode({'after': target.following})}" if target.following else "",
+        "begun": "after" in request.GET,
+        "crumbs": explorer.crumbs(request, access.find(actor, name).folder, whole=True),
+    }
+    return render(request, "console/workflows/rows.html", context)
+
+
+@under(Word.WORKFLOWS)
 def export(request: HttpRequest, name: str) -> HttpResponse:
     """Give the diagram as a file of its own, for print."""
     language = translation.get_language() or "en"
@@ -99,8 +124,17 @@ def _context(request: HttpRequest, actor: Actor, name: str) -> dict[str, Any]:
     selected = selected if selected in detail.definition.by_name else ""
     tabs = _tabs(request, detail, actor, selected)
     tab = next(tab.key for tab in tabs if tab.current)
-    kept = {"tab": tab} if tab != "journal" else {}
-    image = diagram.picture_of(detail, selected=selected, address=f"?{urlencode({**kept, 'activity': ''})}")
+    view = _view(request)
+    kept = view | ({"tab": tab} if tab != "journal" else {})
+    zoom = view.get("zoom", "")
+    image = diagram.picture_of(
+        detail,
+        selected=selected,
+        address=f"?{urlencode({**kept, 'activity': ''})}",
+        rows=_rows(detail, actor),
+        figures="show" not in view,
+        zoom=0 if zoom == "fit" else int(zoom or 100),
+    )
     context: dict[str, Any] = {
         "detail": detail,
         "row": detail.row,
@@ -120,9 +154,42 @@ def _context(request: HttpRequest, actor: Actor, name: str) -> dict[str, Any]:
         + " info warn bad ok stopped run wait paused ask pause stop re late test x plus folder",
         "zone": words.zone_name(),
         "without": f"?{urlencode(kept)}" if kept else request.path,
+        "as_table": f"?{urlencode({**view, 'tab': 'table'})}",
+        "views": _views(request, view),
     }
     context |= _facet(request, actor, detail, tab, selected, found)
     return context
+
+
+def _view(request: HttpRequest) -> dict[str, str]:
+    """Return what the address says of how the diagram is looked at: its size, and whether with figures."""
+    zoom, show = request.GET.get("zoom", ""), request.GET.get("show", "")
+    found = {"zoom": zoom} if zoom in ZOOMS else {}
+    return found | ({"show": show} if show == PLAIN else {})
+
+
+def _views(request: HttpRequest, view: Mapping[str, str]) -> list[tuple[str, str, bool]]:
+    """Return (label, address, current) of the other ways to look at the diagram."""
+    given = {name: value for name, value in request.GET.items() if name in ("tab", "activity") and value}
+
+    def address(**wanted: str) -> str:
+        return f"?{urlencode({**given, **{name: value for name, value in wanted.items() if value}})}"
+
+    zoom, show = view.get("zoom", ""), view.get("show", "")
+    sizes = {"50": "50 %", "75": "75 %", "": "100 %", "150": "150 %", "200": "200 %", "fit": _("Fit")}
+    found = [(label, address(zoom=each, show=show), each == zoom) for each, label in sizes.items()]
+    return [*found, (_("Figures"), address(zoom=zoom, show="" if show else PLAIN), not show)]
+
+
+def _rows(detail: WorkflowDetail, actor: Actor) -> dict[tuple[str, str], str]:
+    """Return the addresses of what the transitions carried, of those that still have their rows."""
+    if not any(each.count is not None for each in detail.transitions):
+        return {}
+    name = detail.row.internal_name
+    return {
+        (source, way): reverse("console:workflow-rows", args=[name, source, way])
+        for source, way in targets.carried(actor, name)
+    }
 
 
 def _facet(
@@ -163,7 +230,7 @@ def _tabs(request: HttpRequest, detail: WorkflowDetail, actor: Actor, selected: 
         labels["audit"] = _("Audit")
     wanted = request.GET.get("tab", "")
     current = wanted if wanted in labels else "journal"
-    chosen = {"activity": selected} if selected else {}
+    chosen = _view(request) | ({"activity": selected} if selected else {})
     return [
         Tab(
             key,
@@ -185,7 +252,7 @@ def _journal(request: HttpRequest, actor: Actor, detail: WorkflowDetail, selecte
         activity=selected or None,
         limit=LINES + 1,
     )
-    kept = {"activity": selected} if selected else {}
+    kept = _view(request) | ({"activity": selected} if selected else {})
     older = f"?{urlencode({**kept, 'before': lines[LINES - 1].id})}" if len(lines) > LINES else ""
     return {
         "lines": [(_level(each), _name_of(detail, each.activity), each) for each in lines[:LINES]],
@@ -287,6 +354,7 @@ def _selected(
         "parameters": [(key, _value(value)) for key, value in activity.parameters.items()],
         "on_error": _policy(activity.on_error),
         "failed": state.state == "failed",
+        "runs": _sub_workflow(detail, actor, activity) if activity.type == "subworkflow" else None,
         "commands": [
             (
                 slug,
@@ -298,6 +366,21 @@ def _selected(
             for slug in workflow_commands.of_activity(detail.row, actor, state, activity.type)
         ],
     }
+
+
+def _sub_workflow(detail: WorkflowDetail, actor: Actor, activity: Activity) -> tuple[str, str] | None:
+    """Return (label, address) of the copy that a sub-workflow runs, of its model before that."""
+    tasks = [task.id for task in detail.tasks if task.activity == activity.name]
+    seen = access.visible(actor)
+    found = (
+        seen.filter(parent_task_id__in=tasks).order_by("-workflow_id").first()
+        or seen.filter(internal_name=activity.parameters.get("workflow", "")).first()
+    )
+    return (
+        (found.label_in(translation.get_language() or "en"), address_of(found.internal_name))
+        if found
+        else None
+    )
 
 
 def _policy(name: str) -> str:
@@ -322,6 +405,14 @@ def _drawn(request: HttpRequest, image: diagram.Picture, language: str) -> SafeS
 
     use(request, diagram.icons_of(image))
     return mark_safe(diagram.picture(image, language))  # noqa: S308 - every text in it is escaped where it is drawn
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return words.NONE
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return words.moment(value, seconds=True) if isinstance(value, datetime) else str(value)
 
 
 def _value(value: Any) -> str:
