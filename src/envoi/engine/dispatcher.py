@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TICK = "envoi_tick"
 """Channel on which the timer is told that an earlier date has come up."""
+BEAT = "envoi_beat"
+"""Channel on which workers are told that an activity of theirs is not wanted any more."""
 SYSTEM_QUEUE = "system"
 COMMAND_PRIORITY = 10
 
@@ -78,6 +80,11 @@ def schedule() -> None:
 def cancel(backend_pid: int) -> None:
     """Cancel the statement that a running activity is in, if it is in one."""
     sql.run("SELECT pg_cancel_backend(%(pid)s)", {"pid": backend_pid})
+
+
+def recall() -> None:
+    """Have the workers look, when the caller commits, which of their activities are not wanted any more."""
+    sql.run("SELECT pg_notify('envoi_beat', '')")
 
 
 def drop_lost_jobs(dead_after_s: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -24,7 +24,7 @@ from envoi.engine.journal import Pen
 from envoi.engine.models import ErrorPolicy, State, TaskState
 from envoi.engine.scripting import ScriptFailed
 from envoi.kernel import clock
-from envoi.kernel.errors import Invalid, PlatformError
+from envoi.kernel.errors import Invalid, PlatformError, Retry
 
 logger = logging.getLogger(__name__)
 
@@ -195,6 +195,7 @@ def stop(row: sql.Row, pen: Pen) -> None:
         return
     restarts = row["state"] in (State.RESTARTING, State.RESTARTING2)
     _set_state(workflow, State.RESTARTING2 if restarts else State.STOPPING2, failed=False)
+    dispatcher.recall()
     for task in running:
         # Under our lock none of these tasks can settle, so the server process is still at that task.
         if task["backend_pid"]:
@@ -279,6 +280,8 @@ def abort_open(
            WHERE workflow_id = %(workflow)s AND closed_at IS NULL AND task_id = ANY(%(tasks)s)""",
         {"now": now, "workflow": workflow, "tasks": [task["task_id"] for task in aborted]},
     )
+    if running:
+        dispatcher.recall()
     if aborted:
         subworkflow.tell_children(
             [task["task_id"] for task in aborted],
@@ -361,8 +364,6 @@ def fail(claim: sql.Row, token: uuid.UUID, error: Exception, pen: Pen, *, cancel
     """Write down that an activity failed, and do what the workflow's or the activity's error policy says
     (§5.6).
     """
-    from envoi.engine import runner
-
     with transaction.atomic():
         row = lock(claim["workflow_id"])
         now = clock.now()
@@ -378,9 +379,9 @@ def fail(claim: sql.Row, token: uuid.UUID, error: Exception, pen: Pen, *, cancel
             )
             if not _has_running(row["workflow_id"], row["run_number"]):
                 end(row, pen)
-        elif _was_cancelled(error) and not cancelled:
+        elif was_cancelled(error) and not cancelled:
             # A cancel that was meant for the work before ours on this connection: do it again.
-            runner.give_back(claim["task_id"], token)
+            give_back(claim["task_id"], token, Pen())
         else:
             _apply_policy(row, claim, error, pen, now)
         journal.write(row["workflow_id"], row["run_number"], pen.lines, parent_task_id=row["parent_task_id"])
@@ -471,7 +472,7 @@ def take_over(task_id: int, workflow_id: int, worker_id: int, worker: str) -> No
         """UPDATE xtk_workflow_task SET status = 0, queued = true, lease_token = NULL, worker_id = NULL,
              backend_pid = NULL, due_at = least(due_at, %(now)s)
            WHERE task_id = %(task)s AND status = 2 AND worker_id = %(worker)s
-           RETURNING activity, affinity, run_number""",
+           RETURNING activity, affinity, run_number, queued""",
         {"now": now, "task": task_id, "worker": worker_id},
     )
     if row is None or task is None:
@@ -483,21 +484,62 @@ def take_over(task_id: int, workflow_id: int, worker_id: int, worker: str) -> No
         task=task_id,
         activity=task["activity"],
     )
-    if row["state"] in ENDING or task["run_number"] != row["run_number"]:
+    _freed(row, task_id, task, pen, now)
+
+
+def give_back(task_id: int, token: uuid.UUID, pen: Pen, *, again: Retry | None = None) -> None:
+    """Put a task back that its worker cannot go on with: to be run at once, or when `again` asks for it.
+
+    Nothing happens if the lease is no longer that one. In a workflow that is being stopped the task ends.
+    """
+    with transaction.atomic():
+        found = sql.one(
+            "SELECT workflow_id FROM xtk_workflow_task WHERE task_id = %(task)s", {"task": task_id}
+        )
+        row = lock(found["workflow_id"]) if found else None
+        now = clock.now()
+        task = sql.one(
+            """UPDATE xtk_workflow_task SET status = 0, queued = %(due)s::timestamptz IS NULL,
+                 due_at = coalesce(%(due)s, due_at), lease_token = NULL, worker_id = NULL, backend_pid = NULL
+               WHERE task_id = %(task)s AND lease_token = %(token)s AND status = 2
+               RETURNING activity, affinity, run_number, queued""",
+            {
+                "task": task_id,
+                "token": token,
+                "due": now + timedelta(seconds=again.seconds) if again else None,
+            },
+        )
+        if row is None or task is None:
+            return
+        if again is not None:
+            pen.warning(
+                _("Activity '%(activity)s' will be tried again: %(error)s"),
+                activity=task["activity"],
+                error=str(again),
+            )
+        _freed(row, task_id, task, pen, now)
+
+
+def _freed(row: sql.Row, task_id: int, task: sql.Row, pen: Pen, now: datetime) -> None:
+    """Go on after a task came back without a result: it ends, rests or is queued, as the state says."""
+    workflow, run, state = row["workflow_id"], row["run_number"], row["state"]
+    if state in ENDING or task["run_number"] != run:
         _close_task(task_id, TaskState.ABORTED, now, "")
         pen.info(
             _("Task %(task)s (activity '%(activity)s') aborted"), task=task_id, activity=task["activity"]
         )
-        if row["state"] in ENDING and not _has_running(workflow_id, row["run_number"]):
+        if state in ENDING and not _has_running(workflow, run):
             end(row, pen)
-    elif row["state"] == State.PAUSING and not _has_running(workflow_id, row["run_number"]):
-        _set_state(workflow_id, State.PAUSED)
-        _mark_paused(workflow_id)
-    elif row["state"] == State.STARTED:
+    elif state == State.PAUSING and not _has_running(workflow, run):
+        _set_state(workflow, State.PAUSED)
+        _mark_paused(workflow)
+    elif not task["queued"]:
+        dispatcher.schedule()
+    elif state == State.STARTED:
         dispatcher.enqueue([(task_id, task["affinity"])])
     sql.run("UPDATE xtk_workflow SET version = version + 1 WHERE workflow_id = %(workflow)s",
-            {"workflow": workflow_id})  # fmt: skip
-    journal.write(workflow_id, row["run_number"], pen.lines, parent_task_id=row["parent_task_id"])
+            {"workflow": workflow})  # fmt: skip
+    journal.write(workflow, run, pen.lines, parent_task_id=row["parent_task_id"])
 
 
 def describe(error: BaseException) -> str:
@@ -544,7 +586,8 @@ def _reroute(step: Step, event: Mapping[str, Any]) -> None:
     step.arrive(target, {**event, "target": target.name})
 
 
-def _was_cancelled(error: BaseException | None) -> bool:
+def was_cancelled(error: BaseException | None) -> bool:
+    """Return whether a statement was cancelled, and not by its time limit."""
     while error is not None:
         if isinstance(error, psycopg.errors.QueryCanceled):
             return "statement timeout" not in str(error)

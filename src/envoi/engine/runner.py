@@ -49,14 +49,22 @@ class Fenced(Exception):  # noqa: N818  not a fault: somebody else has the task 
 class Cancellation:
     """Lets another thread tell a running activity that its workflow is being stopped."""
 
+    token: uuid.UUID | None = None
+    """The lease under which it works; None until the claim is committed."""
     requested: bool = False
     callbacks: list[Callable[[], None]] = field(default_factory=list)
 
+    def register(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called on the request, from whatever thread; at once when it was made before."""
+        self.callbacks.append(callback)
+        if self.requested:
+            callback()
+
     def request(self) -> None:
-        """Tell it once."""
+        """Tell it once; a callback may be called twice when it is registered at this very moment."""
         if not self.requested:
             self.requested = True
-            for callback in self.callbacks:
+            for callback in tuple(self.callbacks):
                 callback()
 
 
@@ -128,13 +136,14 @@ def run_task(
             _CLAIM, {"task": task_id, "token": lease.token, "worker": worker_id, "now": clock.now()}
         )
         claimed = claim is not None
+        running[task_id].token = lease.token
         while claim is not None:
             following = _work(claim, lease, running[lease.task_id])
             if following is None:
                 break
             running.pop(lease.task_id, None)
             lease = following
-            running[lease.task_id] = Cancellation()
+            running[lease.task_id] = Cancellation(lease.token)
             claim = sql.one(_GO_ON, {"task": lease.task_id, "token": lease.token})
         return claimed
     finally:
@@ -160,7 +169,7 @@ def _work(claim: sql.Row, lease: Lease, cancellation: Cancellation) -> Lease | N
         if connection_lost(error):
             connection.close()
             try:
-                give_back(claim["task_id"], token)
+                lifecycle.give_back(claim["task_id"], token, Pen(pen.activity, pen.task_id))
             except (DatabaseError, psycopg.Error) as again:
                 # The database is away for longer: the worker's beat gives the task back when it has returned.
                 logger.warning("task %s waits for the database: %s", claim["task_id"], again)
@@ -169,11 +178,16 @@ def _work(claim: sql.Row, lease: Lease, cancellation: Cancellation) -> Lease | N
         elif _met_another(error) and claim["attempts"] < MOST_COLLISIONS:
             _retry(claim, token, Retry(lifecycle.describe(error), seconds=COLLISION_S), pen)
         elif isinstance(error, Exception):
-            lifecycle.fail(claim, token, error, pen, cancelled=cancellation.requested)
+            failure = error  # the name `error` ends with this clause
+            _surely(lambda: lifecycle.fail(claim, token, failure, pen, cancelled=cancellation.requested), pen)
         else:
-            give_back(claim["task_id"], token)
+            lifecycle.give_back(claim["task_id"], token, Pen(pen.activity, pen.task_id))
             raise
     return None
+
+
+def _retry(claim: sql.Row, token: uuid.UUID, error: Retry, pen: Pen) -> None:
+    _surely(lambda: lifecycle.give_back(claim["task_id"], token, pen, again=error), pen)
 
 
 def _run(kind: ActivityType, ctx: TaskContext) -> Outcome:
@@ -316,7 +330,7 @@ def _context(
         journal=pen,
         load_actor=lambda: actors.of_workflow(claim["workflow_id"], claim["started_by_id"]),
         cancelled=lambda: cancellation.requested,
-        on_cancel=cancellation.callbacks.append,
+        on_cancel=cancellation.register,
         attempts=claim["attempts"],
     )
 
@@ -365,39 +379,16 @@ def _met_another(error: BaseException | None) -> bool:
     return False
 
 
-def give_back(task_id: int, token: uuid.UUID) -> None:
-    """Put a task back in the queue that this process cannot go on with; nothing happens if it is no longer
-    ours.
+def _surely(write: Callable[[], None], pen: Pen) -> None:
+    """Write how an execution ended, again when a cancel meant for the activity met that instead.
+
+    pen: what was added by the attempt that failed is taken away.
     """
-    with transaction.atomic():
-        row = sql.one(
-            """UPDATE xtk_workflow_task SET status = 0, queued = true, lease_token = NULL, worker_id = NULL,
-                 backend_pid = NULL WHERE task_id = %(task)s AND lease_token = %(token)s AND status = 2
-               RETURNING affinity""",
-            {"task": task_id, "token": token},
-        )
-        if row is not None:
-            dispatcher.enqueue([(task_id, row["affinity"])])
-
-
-def _retry(claim: sql.Row, token: uuid.UUID, error: Retry, pen: Pen) -> None:
-    from datetime import timedelta
-
-    due = clock.now() + timedelta(seconds=error.seconds)
-    with transaction.atomic():
-        row = sql.one(
-            """UPDATE xtk_workflow_task SET status = 0, queued = false, due_at = %(due)s, lease_token = NULL,
-                 worker_id = NULL, backend_pid = NULL WHERE task_id = %(task)s AND lease_token = %(token)s
-                 AND status = 2 RETURNING workflow_id""",
-            {"task": claim["task_id"], "token": token, "due": due},
-        )
-        if row is not None:
-            pen.warning(
-                _("Activity '%(activity)s' will be tried again: %(error)s"),
-                activity=claim["activity"],
-                error=str(error),
-            )
-            journal.write(
-                claim["workflow_id"], claim["run_number"], pen.lines, parent_task_id=claim["parent_task_id"]
-            )
-            dispatcher.schedule()
+    lines = len(pen.lines)
+    for left in reversed(range(MOST_COLLISIONS)):
+        try:
+            return write()
+        except (DatabaseError, psycopg.Error) as error:
+            if not left or not lifecycle.was_cancelled(error):
+                raise
+            del pen.lines[lines:]

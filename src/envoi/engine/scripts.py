@@ -104,7 +104,13 @@ def run(
     host = TaskHost(ctx)
     limits = Limits() if wall_s is None else Limits(wall_seconds=wall_s)
     result = run_script(
-        source, host=host, variables=variables_of(ctx), limits=limits, kind=kind, zone=str(ctx.zone)
+        source,
+        host=host,
+        variables=variables_of(ctx),
+        limits=limits,
+        kind=kind,
+        zone=str(ctx.zone),
+        on_cancel=ctx.on_cancel,
     )
     ctx.variables.clear()
     ctx.variables.update(stored(result.vars))
@@ -118,12 +124,20 @@ def run(
 def condition(ctx: TaskContext, expression: str) -> bool:
     """Return whether a condition holds; what it changes is forgotten."""
     host = TaskHost(ctx)
-    return holds(expression, variables=variables_of(ctx), host=host, zone=str(ctx.zone))
+    return holds(
+        expression, variables=variables_of(ctx), host=host, zone=str(ctx.zone), on_cancel=ctx.on_cancel
+    )
 
 
 def text(ctx: TaskContext, template: str) -> str:
     """Return a text with its `<%= … %>` carried out."""
-    return render(template, variables=variables_of(ctx), host=TaskHost(ctx), zone=str(ctx.zone))
+    return render(
+        template,
+        variables=variables_of(ctx),
+        host=TaskHost(ctx),
+        zone=str(ctx.zone),
+        on_cancel=ctx.on_cancel,
+    )
 
 
 def prepared(ctx: TaskContext) -> Activity:

@@ -149,7 +149,7 @@ def passes_the_gate(*, actor: Actor) -> None:
 
 
 @contextmanager
-def in_thread(task_id: int) -> Generator[threading.Thread]:
+def in_thread(task_id: int, *, worker_id: int | None = None) -> Generator[threading.Thread]:
     """Run one task in a thread with its own connection; joined on leaving. Needs a database with
     real commits.
     """
@@ -157,7 +157,7 @@ def in_thread(task_id: int) -> Generator[threading.Thread]:
 
     def work() -> None:
         try:
-            runner.run_task(task_id)
+            runner.run_task(task_id, worker_id=worker_id)
         finally:
             connection.close()
 

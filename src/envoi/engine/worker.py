@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -15,7 +16,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from django.db import DatabaseError, connection
@@ -26,6 +27,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
 from envoi.engine import dispatcher, jobs, lifecycle, runner, sql, ticker
+from envoi.engine.journal import Pen
 from envoi.engine.models import Worker, WorkerState
 from envoi.kernel import clock
 
@@ -79,8 +81,7 @@ def work(options: Options) -> int:
             asyncio.run(_serve(options))
         finally:
             timer.stopping.set()
-    beat.stopping.set()
-    beat.join()
+    beat.stop()
     Worker.objects.filter(pk=row.pk).update(state=WorkerState.STOPPED, stopped_at=clock.now())
     return 0
 
@@ -159,18 +160,42 @@ class Beat(threading.Thread):
         self.worker_id = worker_id
         self.stopping = threading.Event()
         self.suspects: set[tuple[int, uuid.UUID]] = set()
+        self.suspected = float("-inf")
 
     def run(self) -> None:
         """Beat until told to stop."""
-        while not self.stopping.wait(ticker.BEAT_S):
+        while not self.stopping.is_set():
             try:
-                self._beat()
+                self._listen()
+                while self._wait():
+                    self.look()
             except (DatabaseError, psycopg.Error) as error:
                 logger.warning("no beat: %s", lifecycle.describe(error))
                 connection.close()
+                self.stopping.wait(min(RECONNECT_S, ticker.BEAT_S))
         connection.close()
 
-    def _beat(self) -> None:
+    def stop(self) -> None:
+        """End it now: whoever waits for a notification gets one."""
+        self.stopping.set()
+        with contextlib.suppress(DatabaseError, psycopg.Error):
+            dispatcher.recall()
+        self.join()
+
+    def _listen(self) -> None:
+        connection.ensure_connection()
+        cast("psycopg.Connection[Any]", connection.connection).execute(f"LISTEN {dispatcher.BEAT}")
+
+    def _wait(self) -> bool:
+        """Wait for the time of the next beat, or until something is recalled; False when it is to stop."""
+        raw = cast("psycopg.Connection[Any]", connection.connection)
+        for _notify in raw.notifies(timeout=ticker.BEAT_S, stop_after=1):
+            pass
+        return not self.stopping.is_set()
+
+    def look(self) -> None:
+        """Beat once, and compare what this worker is said to hold with what its threads are at."""
+        before = {task: (each, each.token) for task, each in runner.running.copy().items()}
         sql.run(
             """UPDATE xtk_worker SET beat = beat + 1, state = %(state)s, stopped_at = NULL
                WHERE worker_id = %(worker)s""",
@@ -184,14 +209,13 @@ class Beat(threading.Thread):
                WHERE worker_id = %(worker)s AND status = 2""",
             {"worker": self.worker_id},
         )
-        lost = {
-            (task["task_id"], task["lease_token"]) for task in held if task["task_id"] not in runner.running
-        }
-        # Twice in a row: a task that is just being settled is no longer ours a moment later.
-        for task_id, token in lost & self.suspects:
-            logger.warning("task %s was left behind; it is queued again", task_id)
-            runner.give_back(task_id, token)
-        self.suspects = lost
+        leases = {task["task_id"]: task["lease_token"] for task in held}
+        for task_id, (cancellation, token) in before.items():
+            # Claimed before we asked, and not ours: somebody else decided about it (or it is just settled).
+            if token is not None and leases.get(task_id) != token:
+                cancellation.request()
+        if clock.monotonic() - self.suspected >= ticker.BEAT_S:
+            self._give_back_lost(leases)
         for task in held:
             cancellation = runner.running.get(task["task_id"])
             if task["cancel_requested"] and cancellation is not None:
@@ -199,3 +223,12 @@ class Beat(threading.Thread):
                 # Again at each beat: the first cancel meets nothing when the activity is between two
                 # statements.
                 dispatcher.cancel(task["backend_pid"])
+
+    def _give_back_lost(self, leases: dict[int, uuid.UUID]) -> None:
+        self.suspected = clock.monotonic()
+        lost = {(task, token) for task, token in leases.items() if task not in runner.running}
+        # Twice in a row: a task that is just being settled is no longer ours a moment later.
+        for task_id, token in lost & self.suspects:
+            logger.warning("task %s was left behind; it is queued again", task_id)
+            lifecycle.give_back(task_id, token, Pen(task_id=task_id))
+        self.suspects = lost

@@ -5,7 +5,7 @@ import math
 import re
 import signal
 import zoneinfo
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -109,6 +109,14 @@ class ScriptStopped(Refused):
         self.limit = limit
 
 
+class ScriptCancelled(Exception):  # noqa: N818  somebody's wish, not a fault
+    """A script was ended because what it works for is not wanted any more."""
+
+
+OnCancel = Callable[[Callable[[], None]], None]
+"""Takes what ends a script; whoever calls that, from any thread, has it killed at once."""
+
+
 def run_script(
     source: str,
     *,
@@ -117,15 +125,19 @@ def run_script(
     limits: Limits | None = None,
     kind: Kind = Kind.ACTIVITY,
     zone: str = "UTC",
+    on_cancel: OnCancel | None = None,
 ) -> ScriptResult:
     """Run a script to its end and return what it left behind.
 
     `zone` is the time zone in which dates are shown (`getHours`, `formatDate`). Raises ScriptFailed for an
-    error in the script or a logError, ScriptStopped when it went beyond `limits`, Broken when the engine died
-    of it, and whatever else than a Refused the host raised.
+    error in the script or a logError, ScriptStopped when it went beyond `limits`, ScriptCancelled when it was
+    ended through `on_cancel`, Broken when the engine died of it, and whatever else than a Refused the host
+    raised.
     """
     limits = limits or Limits()
     with closing(server.child()) as child:
+        if on_cancel is not None:
+            on_cancel(child.cut)
         talk = _Conversation(child, host, limits)
         answer = talk.hold(_job(source, host, variables, limits, kind, zone))
     return _result(answer, kind, limits)
@@ -138,10 +150,13 @@ def evaluate(
     host: Host | None = None,
     limits: Limits = EXPRESSION_LIMITS,
     zone: str = "UTC",
+    on_cancel: OnCancel | None = None,
 ) -> Value:
     """Return the value of an expression; what it changes is forgotten. Raises as `run_script`."""
     host = host or Closed("in an expression")
-    return run_script(expression, host=host, variables=variables, limits=limits, zone=zone).returned
+    return run_script(
+        expression, host=host, variables=variables, limits=limits, zone=zone, on_cancel=on_cancel
+    ).returned
 
 
 def holds(
@@ -151,10 +166,13 @@ def holds(
     host: Host | None = None,
     limits: Limits = EXPRESSION_LIMITS,
     zone: str = "UTC",
+    on_cancel: OnCancel | None = None,
 ) -> bool:
     """Return whether a condition counts as true in JavaScript; what it changes is forgotten."""
     host = host or Closed("in a condition")
-    return run_script(condition, host=host, variables=variables, limits=limits, zone=zone).truth
+    return run_script(
+        condition, host=host, variables=variables, limits=limits, zone=zone, on_cancel=on_cancel
+    ).truth
 
 
 def render(
@@ -164,13 +182,18 @@ def render(
     host: Host | None = None,
     limits: Limits = EXPRESSION_LIMITS,
     zone: str = "UTC",
+    on_cancel: OnCancel | None = None,
 ) -> str:
     """Return a text with its `<%= … %>` and `<% … %>` carried out. A text without any costs no process."""
     if not template.has_code(text):
         return text
     host = host or Closed("in a text")
     script = template.script_of(text)
-    return str(run_script(script, host=host, variables=variables, limits=limits, zone=zone).returned)
+    return str(
+        run_script(
+            script, host=host, variables=variables, limits=limits, zone=zone, on_cancel=on_cancel
+        ).returned
+    )
 
 
 class _Conversation:
@@ -273,6 +296,8 @@ class _Conversation:
         self._talk.settimeout(left)
 
     def _ended(self) -> Exception:
+        if self._child.is_cut:
+            return ScriptCancelled("The script was ended.")
         status = self._child.exit_status()
         if status == -signal.SIGXCPU:
             used = self._limits.cpu_seconds or self._limits.wall_seconds

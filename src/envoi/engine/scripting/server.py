@@ -5,12 +5,13 @@ process ends, however it ends, the socket closes and nothing is left behind.
 """
 
 import atexit
+import contextlib
 import os
 import socket
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,17 +23,31 @@ _lock = threading.Lock()
 _running: tuple[subprocess.Popen[bytes], socket.socket] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Child:
     """A child that waits for its job: the conversation, and the pipe that will tell its exit status."""
 
     talk: socket.socket
     status: int
+    is_cut: bool = False
+    _gate: threading.Lock = field(default_factory=threading.Lock)
 
     def close(self) -> None:
         """Let the child go: whatever it still does, it is killed."""
-        self.talk.close()
+        with self._gate:
+            self.talk.close()
         os.close(self.status)
+
+    def cut(self) -> None:
+        """End the child from another thread: it is killed, and whoever talks to it meets the end of the talk.
+
+        Nothing happens when the child was let go before.
+        """
+        with self._gate:
+            if self.talk.fileno() >= 0:
+                self.is_cut = True
+                with contextlib.suppress(OSError):  # the child may have gone by itself
+                    self.talk.shutdown(socket.SHUT_RDWR)
 
     def exit_status(self) -> int | None:
         """Wait for the child's end: its exit status, the negative number of a signal, None when nobody

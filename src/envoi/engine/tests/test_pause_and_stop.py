@@ -7,9 +7,11 @@ import pytest
 from envoi.engine import commands, sql, testing
 from envoi.engine.commands import Command
 from envoi.engine.definition import Activity
-from envoi.engine.models import State, Task, TaskState
+from envoi.engine.models import State, Task, TaskState, Worker
 from envoi.engine.testing import chain, in_thread, lines, make_workflow, run_one, run_until_passive, tasks
 from envoi.engine.tests.diagrams import call, end, js, start, way
+from envoi.engine.worker import Beat
+from envoi.kernel import clock
 from envoi.kernel.errors import Conflict, NotAllowed
 from envoi.kernel.models import AuditEntry
 from envoi.kernel.testing import admin_actor, make_actor
@@ -162,3 +164,46 @@ def test_a_killed_activity_writes_nothing_any_more(committed_db, gate):
         assert state_of(workflow) == State.FINISHED
     run_until_passive()
     assert tasks(workflow) == [("start", "completed"), ("work", "aborted")]
+
+
+LOOP = "logInfo('in'); for (;;);"
+
+
+@pytest.mark.parametrize("command", [Command.STOP, Command.KILL])
+def test_a_stop_ends_a_script_that_computes(committed_db, command):
+    workflow = make_workflow(chain(start(), js("loop", LOOP), end()))
+    me = Worker.objects.create(name="me", host="here", pid=1, threads=1, started_at=clock.now())
+    task = started_up_to(workflow, "loop")
+    beat = Beat(me.worker_id)
+    beat.start()
+    try:
+        with in_thread(task, worker_id=me.worker_id) as thread:
+            while not testing.runner.running or not testing.runner.running[task].callbacks:
+                time.sleep(0.01)
+            post(workflow, command)
+            if command is Command.STOP:
+                commands.apply_queued(workflow.pk)
+            thread.join(20)
+            assert not thread.is_alive()
+    finally:
+        beat.stop()
+    assert state_of(workflow) == State.FINISHED
+    assert not workflow.failed
+    assert tasks(workflow) == [("start", "completed"), ("loop", "aborted")]
+
+
+def test_what_an_expired_lease_still_computes_is_ended(committed_db):
+    workflow = make_workflow(chain(start(), js("loop", LOOP), end()))
+    me = Worker.objects.create(name="me", host="here", pid=1, threads=1, started_at=clock.now())
+    task = started_up_to(workflow, "loop")
+    with in_thread(task, worker_id=me.worker_id) as thread:
+        while not testing.runner.running or not testing.runner.running[task].callbacks:
+            time.sleep(0.01)
+        beat = Beat(me.worker_id)
+        beat.look()
+        assert not testing.runner.running[task].requested
+        Task.objects.filter(pk=task).update(status=TaskState.PENDING, lease_token=None, worker_id=None)
+        beat.look()
+        thread.join(20)
+        assert not thread.is_alive()
+    assert tasks(workflow)[-1] == ("loop", "pending")

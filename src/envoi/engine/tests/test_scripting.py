@@ -21,6 +21,7 @@ from envoi.engine.scripting import (
     Kind,
     Level,
     Limits,
+    ScriptCancelled,
     ScriptFailed,
     ScriptStopped,
     Variables,
@@ -531,3 +532,28 @@ def test_dead_caller_leaves_no_process():
         (child,) = children_of(forks)
         caller.kill()
     wait_until(lambda: not alive(forks) and not alive(child))
+
+
+def test_a_script_that_computes_is_ended_from_another_thread():
+    ends = []
+    reached = threading.Event()
+
+    class Speaks(Recorder):
+        def log(self, level, message):
+            reached.set()
+
+    def cut_when_it_computes():
+        reached.wait(10)
+        ends[0]()
+
+    helper = threading.Thread(target=cut_when_it_computes)
+    helper.start()
+    began = time.monotonic()
+    with pytest.raises(ScriptCancelled):
+        run_script("logInfo('in'); for (;;);", host=Speaks(), variables=NOTHING, on_cancel=ends.append)
+    helper.join()
+    assert time.monotonic() - began < 20
+    ends[0]()  # nothing is left to end
+    assert evaluate("1 + 1", variables=NOTHING, on_cancel=lambda cut: None) == 2
+    with pytest.raises(ScriptCancelled):
+        evaluate("1 + 1", variables=NOTHING, on_cancel=lambda cut: cut())
