@@ -3,7 +3,7 @@
 
 Everyone reads a list. In an open one an operator's new value joins once it is confirmed; all else is changed
 by administrators. A change of values or aliases that touches stored data rewrites, in the same transaction,
-every column that answers `enumeration_fields`.
+every column that is bound to the list.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.utils.translation import get_language
 
-from envoi.kernel import audit, clock
+from envoi.kernel import audit, clock, registry
 from envoi.kernel.errors import Conflict, Invalid, NotFound
 from envoi.kernel.hooks import Hook
 from envoi.kernel.models import Enum, EnumAlias, EnumValue
@@ -46,7 +46,10 @@ class Binding:
 
 
 enumeration_fields: Hook[[], Sequence[Binding]] = Hook("enumeration_fields")
-"""Which columns hold texts of an enumeration; they are cleansed, counted and rewritten with it."""
+"""Which columns hold texts of an enumeration besides those whose schema says so (`Declaration.enumerations`).
+
+They are cleansed, counted and rewritten with it.
+"""
 
 
 class Fate(StrEnum):
@@ -134,9 +137,22 @@ def aliases(name: str, *, actor: Actor) -> QuerySet[EnumAlias]:
 
 
 def fields(name: str) -> list[Binding]:
-    """Return the columns that hold texts of a list."""
+    """Return the columns that hold texts of a list: those that schemas declare, and those that answer."""
+    declared = (
+        Binding(
+            name,
+            schema.name,
+            schema.table,
+            each.column,
+            changed.column if (changed := schema.attributes.get("lastModified")) else "",
+        )
+        for schema in registry.current()
+        for each in schema.attributes.values()
+        if each.list_name == name and each.column
+    )
     answers = (binding for answer in enumeration_fields.ask() for binding in answer)
-    return [binding for binding in answers if binding.enumeration == name]
+    found = [*declared, *(binding for binding in answers if binding.enumeration == name)]
+    return list({(binding.table, binding.column): binding for binding in found}.values())
 
 
 # --- lists --------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Connections that a trial makes: to the address that was checked, encrypted when asked, and not for ever."""
 
+import os
 import socket
 import ssl
 import threading
@@ -40,17 +41,26 @@ def reach(host: str, port: int) -> Generator[Line]:
     place = f"{host}:{port}"
     with explained(place):
         line = Line(host, _first(found, port))
-        # TLS takes the socket over under another object; a copy reaches the connection all the same.
-        copy = line.socket.dup()
-        timer = threading.Timer(PATIENCE, _cut, [copy])
-        timer.daemon = True
-        timer.start()
         try:
-            yield line
+            with cut_off(line.socket.fileno()):
+                yield line
         finally:
-            timer.cancel()
-            copy.close()
             line.socket.close()
+
+
+@contextmanager
+def cut_off(descriptor: int) -> Generator[None]:
+    """End a connection after `PATIENCE` seconds, unless what stands inside is done before."""
+    # TLS and database drivers keep the socket to themselves; a copy reaches the connection all the same.
+    copy = socket.socket(fileno=os.dup(descriptor))
+    timer = threading.Timer(PATIENCE, _cut, [copy])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        copy.close()
 
 
 def _first(found: tuple[addresses.Address, ...], port: int) -> socket.socket:

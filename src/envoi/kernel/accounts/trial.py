@@ -8,7 +8,7 @@ from envoi.kernel import audit, clock
 from envoi.kernel.accounts import store
 from envoi.kernel.accounts.opened import Failed, Untried
 from envoi.kernel.accounts.types import type_of
-from envoi.kernel.errors import Invalid, Retry
+from envoi.kernel.errors import Broken, Invalid, Retry
 from envoi.kernel.rights import Actor, Right
 
 
@@ -25,12 +25,16 @@ def test(name: str, *, actor: Actor) -> Outcome:
     """Connect to the server of an account as it is stored, sign in, and say what came of it.
 
     Takes `network.PATIENCE` seconds at most after the name of the server is resolved. Writes a line of the
-    audit trail. Raises NotAllowed without ADMINISTRATION, NotFound, Broken when a secret cannot be opened.
+    audit trail. Raises NotAllowed without ADMINISTRATION, NotFound.
     """
     actor.require(Right.ADMINISTRATION, to="test an external account")
     account = store.find(name, actor=actor)
     kind = type_of(account.type)
-    opened, began = store.opened(account), clock.monotonic()
+    try:
+        opened, began = store.opened(account), clock.monotonic()
+    except Broken as error:
+        # A database that was restored without its key: the message says so, and what to do.
+        return Outcome(False, str(error), 0)
     ok: bool | None
     try:
         if kind.probe is None:

@@ -1,11 +1,12 @@
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 
 from envoi.kernel import clock as kernel_clock
-from envoi.kernel import enumerations
+from envoi.kernel import enumerations, registry
 from envoi.kernel.enumerations import Binding, Cleansed, Fate, Hits
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from envoi.kernel.models import AuditEntry, Enum, EnumAlias, EnumValue
@@ -275,3 +276,11 @@ def test_an_emoticon_needs_the_code_of_a_character(code: str) -> None:
 def test_at_most_81_emoticons_show(place: int) -> None:
     with pytest.raises(Invalid, match="1 to 81"):
         enumerations.add_value("emoticon", "U+1F602", actor=admin_actor(), position=place)
+
+
+def test_columns_are_bound_by_their_schema_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = registry.find("xtk:option")
+    bound = replace(found.attributes["description"], list_name="company")
+    schema = replace(found, attributes={**found.attributes, "description": bound})
+    monkeypatch.setattr(enumerations.registry, "current", lambda: [schema])
+    assert enumerations.fields("company") == [Binding("company", "xtk:option", "xtk_option", "description")]

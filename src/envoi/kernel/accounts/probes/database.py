@@ -4,7 +4,7 @@ import psycopg
 from django.utils.translation import gettext as _
 
 from envoi.kernel import addresses
-from envoi.kernel.accounts.network import STEP, printable
+from envoi.kernel.accounts.network import STEP, cut_off, printable
 from envoi.kernel.accounts.opened import Credentials, Failed, allowed
 
 
@@ -14,21 +14,24 @@ def postgresql(account: Credentials) -> str:
     place, who = f"{host}:{port}", account.text("account")
     found = addresses.check_host(host, port, allowed=allowed())
     try:
-        with psycopg.connect(
-            host=host,
-            hostaddr=str(found[0]),
-            port=port,
-            dbname=account.text("database"),
-            user=who,
-            password=account.secret("password"),
-            sslmode=account.text("sslmode"),
-            gssencmode="disable",
-            # Without this, an empty password would be looked for in a file of the instance's user.
-            passfile="/dev/null",
-            connect_timeout=int(STEP),
-            options=f"-c statement_timeout={int(STEP * 1000)}",
-            application_name="envoi",
-        ) as session:
+        with (
+            psycopg.connect(
+                host=host,
+                hostaddr=str(found[0]),
+                port=port,
+                dbname=account.text("database"),
+                user=who,
+                password=account.secret("password"),
+                sslmode=account.text("sslmode"),
+                gssencmode="disable",
+                # Without this, an empty password would be looked for in a file of the instance's user.
+                passfile="/dev/null",
+                connect_timeout=int(STEP),
+                options=f"-c statement_timeout={int(STEP * 1000)}",
+                application_name="envoi",
+            ) as session,
+            cut_off(session.fileno()),
+        ):
             version = session.execute("SELECT current_setting('server_version')").fetchone()
             schema = account.text("schema")
             if schema:

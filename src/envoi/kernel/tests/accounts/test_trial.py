@@ -27,7 +27,7 @@ from envoi.kernel import accounts
 from envoi.kernel.accounts import Outcome, network
 from envoi.kernel.accounts.probes.storage import signed
 from envoi.kernel.config import NetworkConfig
-from envoi.kernel.models import AuditEntry
+from envoi.kernel.models import AuditEntry, ExternalAccount
 from envoi.kernel.testing import admin_actor
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -500,6 +500,36 @@ def test_a_database_that_refuses(change: dict[str, str], said: str) -> None:
         outcome = attempt("database", **{**given, **change})
     assert outcome.ok is False
     assert said in outcome.text
+
+
+def test_a_database_that_never_answers_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "PATIENCE", 0.5)
+
+    def talk(file: Any) -> None:
+        (length,) = struct.unpack(">I", file.read(4))
+        file.read(length - 4)
+        file.write(b"R" + struct.pack(">II", 8, 0) + b"Z" + struct.pack(">I", 5) + b"I")
+        while file.read(100):
+            pass
+
+    with peer(talk) as port:
+        outcome = attempt(
+            "database", server="127.0.0.1", port=port, database="x", account="a", sslmode="disable"
+        )
+    assert outcome.ok is False
+    assert outcome.seconds < 5
+
+
+def test_a_secret_of_another_key_is_said() -> None:
+    accounts.create(
+        "it", actor=admin_actor(), type="smtp", values={"server": "127.0.0.1", "password": SECRET}
+    )
+    row = ExternalAccount.objects.get()
+    row.secrets = {"password": base64.b64encode(b"\x01" + b"0" * 40).decode()}
+    row.save()
+    outcome = accounts.test("it", actor=admin_actor())
+    assert outcome.ok is False
+    assert "enter the secret again" in outcome.text
 
 
 @pytest.mark.parametrize(
