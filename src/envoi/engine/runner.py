@@ -73,7 +73,7 @@ running: dict[int, Cancellation] = {}
 
 _LOADED = """t.task_id, t.activity, t.variables AS task_variables, t.memory, t.woken, t.forced, t.created_at,
     t.attempts, w.workflow_id, w.internal_name, w.label, w.run_number, w.definition_number,
-    w.variables, w.timezone, w.simulation, w.affinity, w.started_by_id, w.parent_task_id,
+    w.variables, w.timezone, w.simulation, w.show_sql, w.affinity, w.started_by_id, w.parent_task_id,
     (SELECT jsonb_agg(jsonb_build_object('event_id', e.event_id, 'source', e.source,
       'transition', e.transition, 'variables', e.variables) ORDER BY e.event_id)
       FROM xtk_workflow_event e WHERE e.task_id = t.task_id) AS events"""
@@ -82,7 +82,7 @@ _TAKE = """WITH w AS (
     WHERE workflow_id = (SELECT workflow_id FROM xtk_workflow_task WHERE task_id = %(task)s AND status = 0)
       AND state = 11
     RETURNING workflow_id, internal_name, label, run_number, definition_number, variables, timezone,
-      simulation, affinity, started_by_id, parent_task_id)
+      simulation, show_sql, affinity, started_by_id, parent_task_id)
   UPDATE xtk_workflow_task AS t SET status = 2, queued = false, lease_token = %(token)s,
     worker_id = %(worker)s, backend_pid = pg_backend_pid(), started_at = %(now)s, attempts = attempts + 1,
     cancel_requested = false
@@ -332,6 +332,7 @@ def _context(
         cancelled=lambda: cancellation.requested,
         on_cancel=cancellation.register,
         attempts=claim["attempts"],
+        shows_sql=claim["show_sql"],
     )
 
 

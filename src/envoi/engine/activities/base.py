@@ -8,11 +8,13 @@ Everything that
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext_noop as _
 
 from envoi.engine.definition import Activity, Definition
 from envoi.engine.models import Level
@@ -135,6 +137,8 @@ class TaskContext:
     on_cancel: Callable[[Callable[[], None]], None] = lambda callback: None
     """Register what ends foreign work (a child process) when the operator stops the workflow."""
     attempts: int = 1
+    shows_sql: bool = False
+    """The property "Log SQL queries in the journal" of the workflow."""
 
     @property
     def actor(self) -> Actor:
@@ -149,6 +153,18 @@ class TaskContext:
     def info(self, message: str, **params: Any) -> None:
         """Write a line of level info; `message` is a message id with %(name)s places."""
         self.journal(Level.INFO, message, params)
+
+    def log_sql(self, statement: str, parameters: Sized = ()) -> None:
+        """Show a statement in the journal, if the workflow says so: how many parameters it has, never which.
+
+        `statement` must hold no values of its own, since lines outlive the data that they were about.
+        """
+        if self.shows_sql:
+            self.info(
+                _("SQL with %(count)s parameter(s): %(statement)s"),
+                count=len(parameters),
+                statement=statement.strip(),
+            )
 
     def warning(self, message: str, **params: Any) -> None:
         """Write a line of level warning."""

@@ -27,7 +27,9 @@ class SqlCode(ActivityType):
     def run(self, ctx: TaskContext) -> Outcome:
         """Carry it out. Inside of a DO block no statement of it can end our transaction."""
         ctx.actor.require(Right.SQL_SCRIPT_EXECUTION, to="run SQL code in a workflow")
-        script = scripts.text(ctx, str(ctx.parameters["script"]))
+        source = str(ctx.parameters["script"])
+        script = scripts.text(ctx, source)
+        ctx.log_sql(source)  # as it was written: what is filled in may be somebody's data
         sql.one("SELECT set_config('envoi.script', %(script)s, true)", {"script": script})
         sql.run("DO $envoi$ BEGIN EXECUTE current_setting('envoi.script'); END $envoi$")
         return fire("done")

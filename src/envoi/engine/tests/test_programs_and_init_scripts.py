@@ -82,3 +82,20 @@ def test_a_command_that_cannot_be_carried_out_is_refused_and_stands_in_nobodys_w
     assert (workflow.state, workflow.failed) == (State.FINISHED, True)
     assert QueuedCommand.objects.get(workflow=workflow).get_status_display() == "refused"
     assert any("needs a list of activities" in line for line in lines(workflow))
+
+
+def test_sql_is_shown_in_the_journal_without_values_when_the_workflow_says_so(db, clock):
+    for shown in (True, False):
+        workflow = make_workflow(
+            chain(
+                start(),
+                js("fill", "vars.who = 'ada@example.com'"),
+                Activity("sql", "code", parameters={"script": "SELECT '<%= vars.who %>'"}),
+                end(),
+            ),
+            show_sql=shown,
+        )
+        begin(workflow)
+        said = [line for line in lines(workflow) if line.startswith("SQL")]
+        assert said == (["SQL with 0 parameter(s): SELECT '<%= vars.who %>'"] if shown else [])
+        assert "ada@" not in "".join(lines(workflow))
