@@ -89,7 +89,7 @@ def read_token(text: str) -> tuple[Actor, int]:
 
 def link(approval_id: int) -> str:
     """Return the address under which an approval is answered."""
-    return f"{settings.CONFIG.web.public_url}/approve/{token(approval_id)}"
+    return f"{settings.CONFIG.web.address}/approve/{token(approval_id)}"
 
 
 def answer(actor: Actor, approval_id: int, choice: str, comment: str = "") -> None:

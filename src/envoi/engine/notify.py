@@ -34,7 +34,7 @@ def failed(row: sql.Row, activity: Activity, task_id: int, attempt: int, reason:
                 "activity_label": activity.label or activity.name,
                 "activity": activity.name,
                 "reason": reason,
-                "link": f"{settings.CONFIG.web.public_url}/workflows/{row['internal_name']}",
+                "link": f"{settings.CONFIG.web.address}/workflows/{row['internal_name']}",
             }
         system_mail(
             operator.email,

@@ -325,12 +325,13 @@ def _word(
     workflow: Workflow, definition: Definition, open_tasks: list[sql.Row], runs: list[Run], now: datetime
 ) -> str:
     state = State(workflow.state)
+    # What somebody has asked for comes first: a failed workflow that is being resumed has been looked at.
+    if state in _ASKED:
+        return _ASKED[state]
     if workflow.failed:
         return "failed"
     if state == State.PAUSED:
         return "paused"
-    if state in _ASKED:
-        return _ASKED[state]
     if state == State.EDITION:
         return "editing" if workflow.run_number or not workflow.built_in else "never"
     if state == State.FINISHED:

@@ -45,6 +45,15 @@ class WebConfig:
     """True behind a TLS proxy: cookies are secure and HSTS is sent."""
     session_hours: int = 12
 
+    @property
+    def address(self) -> str:
+        """Return the absolute address of the console, without a slash at its end."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        # Every address of the machine is none that can be opened; the machine itself can always open this one.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  compared only
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
 
 @dataclass(frozen=True)
 class DatabaseConfig:

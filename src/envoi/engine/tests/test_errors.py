@@ -1,5 +1,6 @@
 """What an error does to a workflow (engine.md §5.6)."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -28,6 +29,7 @@ def test_suspend_tells_the_supervisors_once_and_resumes_at_the_failing_activity(
     assert [mail["to"] for mail in mails] == [[ann.email]]
     assert "broken" in mails[0]["text"]
     assert "nonsense" in mails[0]["text"]
+    assert re.search(r"https?://[^/\s]+/workflows/WKF\d+$", mails[0]["text"])
 
     mended = Definition(chain(start(), js("broken", "vars.done = 1"), end()))
     editing.save(admin_actor(), workflow.internal_name, definition=mended)

@@ -257,3 +257,7 @@ def test_an_accepted_answer_is_not_overtaken_by_an_expiration(db, clock, decider
     assert ("late" in dict(tasks(workflow))) is multiple
     workflow.refresh_from_db()
     assert workflow.state == State.FINISHED
+
+
+def test_the_link_to_an_approval_can_be_opened_from_a_mail():
+    assert re.match(r"https?://[^/]+/approve/.+", approvals.link(7))

@@ -73,6 +73,10 @@ def test_runs_are_counted_from_waking_up_to_waiting(db, clock):
     ]
     assert (row.word, row.face) == ("failed", "bad")
     assert row.reason.startswith("w: ReferenceError")
+    post(workflow, Command.START)
+    assert (row_of(workflow).word, row_of(workflow).failed) == ("resuming", True)
+    post(workflow, Command.STOP)
+    assert row_of(workflow).word == "stopping"
 
 
 def test_a_run_that_takes_three_times_as_long_as_usual_is_long(db, clock):

@@ -1,8 +1,10 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from envoi.kernel import config
+from envoi.kernel.config import WebConfig
 from envoi.kernel.errors import Invalid
 
 
@@ -14,7 +16,7 @@ def written(home: Path, text: str) -> Path:
 def test_the_environment_wins_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
     home = written(tmp_path, '[web]\nport = 1234\nhost = "0.0.0.0"\n[smtp]\nurl = "smtp://file"\n')
     loaded = config.load(home, {"ENVOI_WEB_PORT": "99", "SMTP_URL": "smtp://environment"})
-    assert (loaded.web.port, loaded.web.host, loaded.web.threads) == (99, "0.0.0.0", 8)  # noqa: S104
+    assert (loaded.web.port, loaded.web.host, loaded.web.threads) == (99, "0.0.0.0", 8)
     assert loaded.smtp.url == "smtp://environment"
     assert config.load(home, {}).smtp.url == "smtp://file"
 
@@ -61,3 +63,16 @@ def test_every_key_has_one_variable_that_reaches_it(tmp_path: Path) -> None:
         seen.add(variable)
     assert len(seen) == len(known)
     assert {"DATABASE_URL", "SMTP_URL", "ENVOI_WEB_PORT"} <= seen
+
+
+@pytest.mark.parametrize(
+    ("web", "address"),
+    [
+        ({}, "http://127.0.0.1:8080"),
+        ({"host": "0.0.0.0", "port": 81}, "http://127.0.0.1:81"),  # noqa: S104
+        ({"host": "::"}, "http://[::1]:8080"),
+        ({"public_url": "https://crm.example.com/"}, "https://crm.example.com"),
+    ],
+)
+def test_the_console_always_has_an_absolute_address(web: dict[str, Any], address: str) -> None:
+    assert WebConfig(**web).address == address

@@ -144,7 +144,7 @@ def _tell(
             "instance": config.instance.name,
             "label": workflow.label_in(translation.get_language() or "en"),
             "name": workflow.internal_name,
-            "link": f"{config.web.public_url}/workflows/{workflow.internal_name}",
+            "link": f"{config.web.address}/workflows/{workflow.internal_name}",
         }
         paused = _days_paused(paused_at, now)
         for_days = ngettext("for %(days)s day", "for %(days)s days", paused) % {"days": paused}
