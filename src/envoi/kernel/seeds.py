@@ -1,8 +1,8 @@
 """Seed rows: what a package ships as TOML in its `data` room, planted without overwriting an operator's work.
 
 One table of a file is one row: `[[folder]]`, `[[group]]`, `[[operator]]`, `[[option]]`,
-`[[enumeration]]`. All files of a room are read together, so their number and names are free. Rows are planted
-in the order of `KINDS`, then of the files.
+`[[enumeration]]`, `[[account]]`. All files of a room are read together, so their number and names are free.
+Rows are planted in the order of `KINDS`, then of the files.
 """
 
 import tomllib
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from envoi.kernel import clock
-from envoi.kernel.errors import Broken
+from envoi.kernel import accounts, clock
+from envoi.kernel.errors import Broken, Refused
 from envoi.kernel.models import (
     Enum,
     EnumAlias,
     EnumValue,
+    ExternalAccount,
     Folder,
     Group,
     GroupMember,
@@ -64,7 +65,7 @@ def _plant_row(kind: Kind, package: str, file: Path, row: Row) -> Outcome:
     try:
         name = str(row["name"])
         values = kind.shipped(row)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, Refused) as error:
         raise Broken(f"{file.name}: [[{kind.table}]] {dict(row)!r} is wrong: {error!r}.") from error
     outcome = settle(kind.entity, name, package=package, values=values, present=kind.present(name))
     if outcome in (Outcome.CREATE, Outcome.UPDATE):
@@ -301,6 +302,47 @@ def _enumeration_write(name: str, values: Values, package: str) -> None:
     )
 
 
+# --- external accounts: `values` as the type asks for, without secrets; disabled until somebody fills them in
+
+
+def _account_shipped(row: Row) -> Values:
+    kind, given = accounts.by_name(row["type"]), cast("Mapping[str, Any]", row.get("values", {}))
+    for name in given:
+        if kind.field(name).secret:
+            raise ValueError(f"{name} is a secret and is not shipped")
+    fields = [field for field in kind.fields if not field.secret]
+    return {
+        "label": row["label"],
+        "type": kind.name,
+        "active": bool(row.get("active", False)),
+        "values": {field.name: field.clean(given.get(field.name, field.empty)) for field in fields},
+    }
+
+
+def _account_present(name: str) -> Values | None:
+    account = ExternalAccount.objects.filter(name=name).first()
+    return account and {
+        "label": account.label,
+        "type": accounts.type_of(account.type).name,
+        "active": account.active,
+        "values": accounts.values_of(account),
+    }
+
+
+def _account_write(name: str, values: Values, package: str) -> None:
+    now = clock.now()
+    account = ExternalAccount.objects.filter(name=name).first()
+    if account is None:
+        folder = Folder.objects.filter(model="nms:extAccount").order_by("path").first()
+        if folder is None:
+            raise Broken(f"Account {name} of package {package} finds no folder of external accounts.")
+        account = ExternalAccount(name=name, folder=folder, created_at=now)
+    account.label, account.active, account.modified_at = values["label"], values["active"], now
+    account.type = accounts.by_name(values["type"]).code
+    accounts.place(account, values["values"])
+    account.save()
+
+
 KINDS = (
     Kind("folder", "xtk:folder", _folder_shipped, _folder_present, _folder_write),
     Kind("group", "xtk:opGroup", _group_shipped, _group_present, _group_write),
@@ -313,4 +355,5 @@ KINDS = (
         _enumeration_present,
         _enumeration_write,
     ),
+    Kind("account", "nms:extAccount", _account_shipped, _account_present, _account_write),
 )

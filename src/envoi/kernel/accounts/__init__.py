@@ -7,7 +7,7 @@ returns a secret, and no page shows one.
 
 from envoi.kernel.accounts.declare import AccountType, Field, Kind
 from envoi.kernel.accounts.opened import Credentials
-from envoi.kernel.accounts.store import create, credentials, delete, find, list_all, update, values_of
+from envoi.kernel.accounts.store import create, credentials, delete, find, list_all, place, update, values_of
 from envoi.kernel.accounts.trial import Outcome, test
 from envoi.kernel.accounts.types import TYPES, by_name, type_of
 
@@ -24,6 +24,7 @@ __all__ = [
     "delete",
     "find",
     "list_all",
+    "place",
     "test",
     "type_of",
     "update",

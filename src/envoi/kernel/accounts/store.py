@@ -206,6 +206,11 @@ def _fill(account: ExternalAccount, kind: AccountType, values: Mapping[str, Valu
             raise Invalid(f"{field.label} is missing. An account of type {kind.label} needs it.")
         if field.kind is Kind.ACCOUNT and counts and value:
             _check_reference(account, str(value))
+    place(account, values)
+
+
+def place(account: ExternalAccount, values: Mapping[str, Value]) -> None:
+    """Put open values into their columns and the rest into the document; checks and saves nothing."""
     columns = {name: values[name] for name in COLUMNS if name in values}
     account.server, account.account = str(columns.get("server") or ""), str(columns.get("account") or "")
     port = columns.get("port")

@@ -67,6 +67,7 @@ def test_an_open_list_takes_a_new_value_after_confirmation() -> None:
     assert AuditEntry.objects.get(operator_name="ann").detail == {"value added": "green"}
 
 
+@pytest.mark.case("D4")
 @pytest.mark.parametrize("kind", ["closed", "system"])
 def test_a_closed_list_refuses_and_names_the_near_values(kind: str) -> None:
     make("size", "small", "medium", "large", type=kind, mode="simple")

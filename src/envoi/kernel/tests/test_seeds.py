@@ -5,7 +5,16 @@ import pytest
 
 from envoi.kernel import seeds, shipped
 from envoi.kernel.errors import Broken
-from envoi.kernel.models import Folder, Group, NamedRight, Operator, Option, ShippedRow
+from envoi.kernel.models import (
+    Enum,
+    ExternalAccount,
+    Folder,
+    Group,
+    NamedRight,
+    Operator,
+    Option,
+    ShippedRow,
+)
 from envoi.kernel.shipped import Outcome, settle
 
 pytestmark = pytest.mark.django_db
@@ -167,3 +176,43 @@ def test_settle_walks_every_case() -> None:
     assert step(one, None) is Outcome.KEPT
     assert step(one, one) is Outcome.SAME
     assert step(two, one) is Outcome.UPDATE
+
+
+LISTS = """
+[[enumeration]]
+name = "tColor"
+label = { en = "Colors", fr = "Couleurs" }
+type = "open"
+mode = "alias"
+values = ["red", { value = "blue", label = "Blue", aliases = ["azure"] }]
+
+[[account]]
+name = "tBounces"
+label = "Bounces"
+type = "pop3"
+values = { port = 995, security = "tls" }
+"""
+
+
+def test_lists_and_accounts_are_planted_and_follow_until_somebody_changes_them(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert plant(tmp_path, LISTS) == []
+    listed = Enum.objects.get(name="tColor")
+    assert [(v.value, v.label) for v in listed.values.all()] == [("red", "red"), ("blue", "Blue")]
+    assert listed.aliases.get().value.value == "blue"
+    account = ExternalAccount.objects.get(name="tBounces")
+    assert (account.port, account.active, account.parameters["security"]) == (995, False, "tls")
+    # what cleansing notes is no change of an operator
+    listed.aliases.create(alias="rde", modified_at=listed.modified_at)
+    newer = LISTS.replace('"red"', '"green"').replace("995", "996")
+    assert plant(tmp_path, newer) == []
+    assert set(listed.values.values_list("value", flat=True)) == {"green", "blue"}
+    assert listed.aliases.filter(alias="rde").exists()
+    ExternalAccount.objects.update(server="mail.example.com")
+    assert plant(tmp_path, newer.replace("996", "997")) == ["nms:extAccount tBounces"]
+    assert ExternalAccount.objects.get(name="tBounces").port == 996
+
+
+def test_a_secret_is_never_shipped(tmp_path: Path) -> None:
+    with pytest.raises(Broken, match="is a secret"):
+        plant(tmp_path, LISTS.replace('security = "tls"', 'password = "x"'))
