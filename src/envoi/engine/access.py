@@ -8,6 +8,7 @@ administrators start, stop or change. Without either: nothing.
 from __future__ import annotations
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from envoi.engine.models import Workflow
@@ -43,7 +44,10 @@ def find(actor: Actor, name: str) -> Workflow:
     if workflow is None and name.isdecimal():
         workflow = workflows.filter(workflow_id=int(name)).first()
     if workflow is None:
-        raise NotFound(f"There is no workflow {name!r}, or {actor.name} may not see it.")
+        raise NotFound(
+            _("There is no workflow %(name)r, or %(actor)s may not see it.")
+            % {"name": name, "actor": actor.name}
+        )
     return workflow
 
 
@@ -65,8 +69,11 @@ def require_operate(actor: Actor, workflow: Workflow, *, to: str) -> None:
         return
     if is_technical(workflow):
         raise NotAllowed(
-            f"{actor.name} may not {to} technical workflows: {workflow.internal_name} needs the"
-            " right ADMINISTRATION."
-            " Nothing was changed. An administrator can do it, or give the right."
+            _(
+                "%(actor)s may not %(to)s technical workflows: %(internal_name)s needs the "
+                "right ADMINISTRATION. Nothing was changed. An administrator can do it, or "
+                "give the right."
+            )
+            % {"actor": actor.name, "to": to, "internal_name": workflow.internal_name}
         )
-    actor.require(Right.WORKFLOW, to=f"{to} workflows")
+    actor.require(Right.WORKFLOW, to=_("%(to)s workflows") % {"to": to})

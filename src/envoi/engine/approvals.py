@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core import signing
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from envoi.engine import definitions, dispatcher, lifecycle, sql
 from envoi.engine.definition import Definition
@@ -64,7 +65,10 @@ def question(actor: Actor, approval_id: int) -> Question:
     """
     found = Approval.objects.filter(approval_id=approval_id, operator_id=actor.operator_id).first()
     if found is None:
-        raise NotFound(f"There is no approval {approval_id} for {actor.name}.")
+        raise NotFound(
+            _("There is no approval %(approval_id)s for %(actor)s.")
+            % {"approval_id": approval_id, "actor": actor.name}
+        )
     return _question(found)
 
 
@@ -80,10 +84,10 @@ def read_token(text: str) -> tuple[Actor, int]:
     try:
         approval_id = int(signing.loads(text, salt=_SALT))
     except (signing.BadSignature, ValueError, TypeError) as error:
-        raise NotAllowed("This link is not valid. Open the approval in the console.") from error
+        raise NotAllowed(_("This link is not valid. Open the approval in the console.")) from error
     found = Approval.objects.select_related("operator__folder").filter(approval_id=approval_id).first()
     if found is None or found.operator.disabled:
-        raise NotAllowed("This link is no longer valid.")
+        raise NotAllowed(_("This link is no longer valid."))
     return actor_of(found.operator), approval_id
 
 
@@ -99,15 +103,16 @@ def answer(actor: Actor, approval_id: int, choice: str, comment: str = "") -> No
     with transaction.atomic():
         approval = Approval.objects.filter(approval_id=approval_id).first()
         if approval is None:
-            raise NotFound(f"There is no approval {approval_id}.")
+            raise NotFound(_("There is no approval %(approval_id)s.") % {"approval_id": approval_id})
         row = lifecycle.lock(approval.workflow_id)
         approval.refresh_from_db()
         if approval.operator_id != actor.operator_id:
             raise NotAllowed(
-                f"This question was put to {approval.operator}, so {actor.name} may not answer it."
+                _("This question was put to %(operator)s, so %(actor)s may not answer it.")
+                % {"operator": approval.operator, "actor": actor.name}
             )
         if row is None:
-            raise NotFound("The workflow no longer exists.")
+            raise NotFound(_("The workflow no longer exists."))
         _require_open(approval)
         names = [
             each.name
@@ -116,7 +121,10 @@ def answer(actor: Actor, approval_id: int, choice: str, comment: str = "") -> No
             )
         ]
         if choice not in names:
-            raise Invalid(f"{choice!r} is no answer here; possible are {', '.join(names)}.")
+            raise Invalid(
+                _("%(choice)r is no answer here; possible are %(names)s.")
+                % {"choice": choice, "names": ", ".join(names)}
+            )
         now = clock.now()
         Approval.objects.filter(pk=approval.pk).update(
             answer=choice, comment=comment, answered_at=now, closed_at=now
@@ -153,7 +161,7 @@ def choices(definition: Definition, activity: str) -> tuple[Choice, ...]:
 
 def _require_open(approval: Approval) -> None:
     if approval.answered_at is not None:
-        raise Conflict("You have answered already; an answer cannot be changed.")
+        raise Conflict(_("You have answered already; an answer cannot be changed."))
     if approval.closed_at is not None:
         first = (
             Approval.objects.select_related("operator")
@@ -161,8 +169,11 @@ def _require_open(approval: Approval) -> None:
             .first()
         )
         if first is not None and not approval.multiple:
-            raise Conflict(f"{first.operator} has answered already: {first.answer}.")
-        raise Conflict("It is too late: the approval has expired or was dropped.")
+            raise Conflict(
+                _("%(operator)s has answered already: %(answer)s.")
+                % {"operator": first.operator, "answer": first.answer}
+            )
+        raise Conflict(_("It is too late: the approval has expired or was dropped."))
     task = sql.one(
         """SELECT t.status, w.state FROM xtk_workflow_task t JOIN xtk_workflow w ON w.workflow_id =
         t.workflow_id
@@ -170,7 +181,7 @@ def _require_open(approval: Approval) -> None:
         {"task": approval.task_id},
     )
     if task is None or task["status"] != TaskState.PENDING or task["state"] == State.FINISHED:
-        raise Conflict("It is too late: the approval has expired or was dropped.")
+        raise Conflict(_("It is too late: the approval has expired or was dropped."))
 
 
 def _question(approval: Approval) -> Question:

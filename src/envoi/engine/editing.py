@@ -71,7 +71,7 @@ def create(
         modified_at=now,
         modified_by_id=actor.operator_id,
     )
-    _require_change(actor, workflow, to="create")
+    _require_change(actor, workflow, to=_("create"))
     _set_properties(workflow, properties)
     with transaction.atomic():
         if not internal_name:
@@ -107,7 +107,7 @@ def save(
     """
     with transaction.atomic():
         workflow = access.find(actor, name)
-        _require_change(actor, workflow, to="change")
+        _require_change(actor, workflow, to=_("change"))
         workflow = (
             Workflow.objects.select_related("folder").select_for_update(of=("self",)).get(pk=workflow.pk)
         )
@@ -147,7 +147,7 @@ def delete(actor: Actor, name: str) -> None:
     """
     with transaction.atomic():
         workflow = access.find(actor, name)
-        _require_change(actor, workflow, to="delete")
+        _require_change(actor, workflow, to=_("delete"))
         workflow = Workflow.objects.select_for_update(of=("self",)).get(pk=workflow.pk)
         if workflow.built_in:
             raise Conflict(

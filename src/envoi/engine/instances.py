@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from envoi.engine import access, commands, editing, lifecycle, waiting, worktable
 from envoi.engine.commands import Command
@@ -107,10 +108,10 @@ def delete_results(actor: Actor, name: str) -> int:
     """Drop the kept results of a workflow that does not run; returns how many tables that were."""
     with transaction.atomic():
         workflow = access.find(actor, name)
-        access.require_operate(actor, workflow, to="delete results of")
+        access.require_operate(actor, workflow, to=_("delete results of"))
         row = lifecycle.lock(workflow.workflow_id)
         if row is None or row["state"] not in (State.EDITION, State.FINISHED):
-            raise Conflict(f"{name} still needs its results. Stop it first.")
+            raise Conflict(_("%(name)s still needs its results. Stop it first.") % {"name": name})
         return worktable.drop_all(workflow.workflow_id)
 
 
@@ -122,16 +123,18 @@ def login_of(actor: Actor, name: str) -> str:
 
 def set_login(actor: Actor, name: str, operator: str) -> None:
     """Set the execution account, or remove it with "". Takes ADMINISTRATION: it lends somebody's rights."""
-    actor.require(Right.ADMINISTRATION, to="change the execution account of a workflow")
+    actor.require(Right.ADMINISTRATION, to=_("change the execution account of a workflow"))
     with transaction.atomic():
         workflow = access.find(actor, name)
         Login.objects.filter(workflow=workflow).delete()
         if operator:
             found = Operator.objects.filter(name=operator).first()
             if found is None:
-                raise NotFound(f"There is no operator {operator!r}.")
+                raise NotFound(_("There is no operator %(operator)r.") % {"operator": operator})
             if found.disabled:
-                raise Invalid(f"{operator} is disabled, so nothing can run in that name.")
+                raise Invalid(
+                    _("%(operator)s is disabled, so nothing can run in that name.") % {"operator": operator}
+                )
             Login.objects.create(workflow=workflow, operator=found)
         audit.record(
             actor,

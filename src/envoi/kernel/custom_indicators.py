@@ -12,6 +12,7 @@ from typing import Any, LiteralString, cast
 import psycopg
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from envoi.kernel import audit, clock
 from envoi.kernel.errors import Conflict, Invalid, NotFound
@@ -43,9 +44,11 @@ def create(
     Raises NotAllowed without ADMINISTRATION, Conflict when the name is taken, Invalid for a name, statement
     or limit that cannot be used.
     """
-    actor.require(Right.ADMINISTRATION, to=_TO)
+    actor.require(Right.ADMINISTRATION, to=_(_TO))
     if not _NAME.fullmatch(name):
-        raise Invalid(f"{name!r} cannot name an indicator: letters, digits and _ only, 64 at most.")
+        raise Invalid(
+            _("%(name)r cannot name an indicator: letters, digits and _ only, 64 at most.") % {"name": name}
+        )
     now = clock.now()
     found = CustomIndicator(
         name=name, sql=sql, label=label, unit=unit, warning=warning, alert=alert, maximum=maximum,
@@ -54,7 +57,10 @@ def create(
     _check(found)
     with transaction.atomic():
         if CustomIndicator.objects.filter(name=name).exists():
-            raise Conflict(f"There is an indicator {name} already. Choose another name, or change that one.")
+            raise Conflict(
+                _("There is an indicator %(name)s already. Choose another name, or change that one.")
+                % {"name": name}
+            )
         found.save(force_insert=True)
         audit.record(actor, ENTITY, name, audit.CREATED, found.pk, {"sql": sql})
     return found
@@ -62,10 +68,13 @@ def create(
 
 def update(name: str, *, actor: Actor, **changes: Any) -> CustomIndicator:
     """Change `label`, `sql`, `unit`, `warning`, `alert`, `maximum`. Raises as `create` does, or NotFound."""
-    actor.require(Right.ADMINISTRATION, to=_TO)
+    actor.require(Right.ADMINISTRATION, to=_(_TO))
     unknown = sorted(set(changes) - set(_FIELDS))
     if unknown:
-        raise Invalid(f"An indicator has no {', '.join(unknown)}; it has {', '.join(_FIELDS)}.")
+        raise Invalid(
+            _("An indicator has no %(names)s; it has %(known)s.")
+            % {"names": ", ".join(unknown), "known": ", ".join(_FIELDS)}
+        )
     with transaction.atomic():
         found = _locked(name)
         for field, value in changes.items():
@@ -80,7 +89,7 @@ def update(name: str, *, actor: Actor, **changes: Any) -> CustomIndicator:
 
 def attempt(name: str, *, actor: Actor, **values: Any) -> Indicator:
     """Measure an indicator as it would be, storing nothing. `values` and errors are those of `create`."""
-    actor.require(Right.ADMINISTRATION, to=_TO)
+    actor.require(Right.ADMINISTRATION, to=_(_TO))
     found = CustomIndicator(name=name, **values)
     _check_limits(found)
     return _indicator(found, _value(found))
@@ -88,7 +97,7 @@ def attempt(name: str, *, actor: Actor, **values: Any) -> Indicator:
 
 def delete(name: str, *, actor: Actor) -> None:
     """Delete an indicator. Raises NotAllowed or NotFound."""
-    actor.require(Right.ADMINISTRATION, to=_TO)
+    actor.require(Right.ADMINISTRATION, to=_(_TO))
     with transaction.atomic():
         found = _locked(name)
         audit.record(actor, ENTITY, name, audit.DELETED, found.pk, {"sql": found.sql})
@@ -97,13 +106,13 @@ def delete(name: str, *, actor: Actor) -> None:
 
 def list_all(*, actor: Actor) -> list[CustomIndicator]:
     """Return the stored indicators, by name. Raises NotAllowed without ADMINISTRATION."""
-    actor.require(Right.ADMINISTRATION, to="see how indicators are made")
+    actor.require(Right.ADMINISTRATION, to=_("see how indicators are made"))
     return list(CustomIndicator.objects.order_by("name"))
 
 
 def measure_all(*, actor: Actor) -> list[Indicator]:
     """Measure all of them; one that fails says why. Raises NotAllowed without WORKFLOW."""
-    actor.require(Right.WORKFLOW, to="see the indicators")
+    actor.require(Right.WORKFLOW, to=_("see the indicators"))
     return [_measured(each) for each in CustomIndicator.objects.order_by("name")]
 
 
@@ -140,15 +149,22 @@ def _value(stored: CustomIndicator) -> float:
             found = session.execute(cast("LiteralString", stored.sql), prepare=True)
             rows = found.fetchmany(2)
     except psycopg.errors.QueryCanceled as error:
-        raise Invalid(f"Indicator {stored.name} takes longer than {PATIENCE_MS // 1000} s.") from error
+        raise Invalid(
+            _("Indicator %(name)s takes longer than %(seconds)s s.")
+            % {"name": stored.name, "seconds": PATIENCE_MS // 1000}
+        ) from error
     except psycopg.Error as error:
         reason = error.diag.message_primary or str(error).strip()
-        raise Invalid(f"Indicator {stored.name}: {reason}") from error
+        raise Invalid(
+            _("Indicator %(name)s: %(reason)s") % {"name": stored.name, "reason": reason}
+        ) from error
     if len(rows) != 1 or len(rows[0]) != 1:
-        raise Invalid(f"Indicator {stored.name} must give one row with one column.")
+        raise Invalid(_("Indicator %(name)s must give one row with one column.") % {"name": stored.name})
     (value,) = rows[0]
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not math.isfinite(value):
-        raise Invalid(f"Indicator {stored.name} must give a number, not {value!r}.")
+        raise Invalid(
+            _("Indicator %(name)s must give a number, not %(value)r.") % {"name": stored.name, "value": value}
+        )
     return float(value)
 
 
@@ -165,17 +181,25 @@ def _check(found: CustomIndicator) -> None:
 def _check_limits(found: CustomIndicator) -> None:
     for field, longest in (("label", 128), ("unit", 16)):
         if len(getattr(found, field)) > longest:
-            raise Invalid(f"Indicator {found.name}: {field} has {longest} characters at most.")
+            raise Invalid(
+                _("Indicator %(name)s: %(field)s has %(longest)s characters at most.")
+                % {"name": found.name, "field": field, "longest": longest}
+            )
     for field in ("warning", "alert", "maximum"):
         limit = getattr(found, field)
         if limit is not None and (isinstance(limit, bool) or not math.isfinite(limit)):
-            raise Invalid(f"Indicator {found.name}: {field} must be a number, or left out.")
+            raise Invalid(
+                _("Indicator %(name)s: %(field)s must be a number, or left out.")
+                % {"name": found.name, "field": field}
+            )
     if found.warning is not None and found.alert is not None and found.warning > found.alert:
-        raise Invalid(f"Indicator {found.name}: the warning comes at or before the alert.")
+        raise Invalid(
+            _("Indicator %(name)s: the warning comes at or before the alert.") % {"name": found.name}
+        )
 
 
 def _locked(name: str) -> CustomIndicator:
     found = CustomIndicator.objects.select_for_update().filter(name=name).first()
     if found is None:
-        raise NotFound(f"There is no indicator {name!r}.")
+        raise NotFound(_("There is no indicator %(name)r.") % {"name": name})
     return found

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import ProtectedError, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from envoi.kernel import audit, locks
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -109,12 +110,19 @@ def may(actor: Actor, folder: Folder, access: Access) -> bool:
 def require(actor: Actor, folder: Folder, access: Access) -> None:
     """Raise NotFound for a folder that the actor does not see, NotAllowed where `access` is missing."""
     if not may(actor, folder, Access.READ):
-        raise NotFound(f"There is no folder {folder.name!r}.")
+        raise NotFound(_("There is no folder %(folder)r.") % {"folder": folder.name})
     if access is not Access.READ and not may(actor, folder, access):
         raise NotAllowed(
-            f"{actor.name} may not {access.value} in the folder {folder.label}. "
-            "An administrator can give that right on the folder."
+            _(
+                "%(actor)s may not %(access)s in the folder %(folder)s. An administrator can "
+                "give that right on the folder."
+            )
+            % {"actor": actor.name, "access": _spoken(access), "folder": folder.label}
         )
+
+
+def _spoken(access: Access) -> str:
+    return {Access.READ: _("read"), Access.WRITE: _("write"), Access.DELETE: _("delete")}[access]
 
 
 def find(name: str, *, actor: Actor) -> Folder:
@@ -123,7 +131,7 @@ def find(name: str, *, actor: Actor) -> Folder:
     """
     folder = readable_folders(actor).filter(name=name).select_related("parent").first()
     if folder is None:
-        raise NotFound(f"There is no folder {name!r}.")
+        raise NotFound(_("There is no folder %(name)r.") % {"name": name})
     return folder
 
 
@@ -148,17 +156,20 @@ def create(
     INSERT FOLDERS and the right to write in the parent (a root takes ADMINISTRATION), Conflict for a name
     that is taken.
     """
-    actor.require(Right.INSERT_FOLDERS, to="create a folder")
+    actor.require(Right.INSERT_FOLDERS, to=_("create a folder"))
     if not _NAME.match(name):
         raise Invalid(
-            f"{name!r} cannot name a folder: begin with a letter or digit; letters, digits, '.', '-' and '_' "
-            "may follow, 64 characters in all."
+            _(
+                "%(name)r cannot name a folder: begin with a letter or digit; letters, "
+                "digits, '.', '-' and '_' may follow, 64 characters in all."
+            )
+            % {"name": name}
         )
     with transaction.atomic():
         locks.in_transaction(locks.Lock.FOLDERS)
         above = _parent(parent, actor)
         if Folder.objects.filter(name=name).exists():
-            raise Conflict(f"There is already a folder {name!r}. Choose another name.")
+            raise Conflict(_("There is already a folder %(name)r. Choose another name.") % {"name": name})
         folder = Folder.objects.create(
             name=name,
             label=_label(label or name),
@@ -174,7 +185,7 @@ def create(
 def rename(folder: Folder, label: str, *, actor: Actor) -> Folder:
     """Give a folder another label; the internal name and the path stay. Shipped folders keep theirs."""
     with transaction.atomic():
-        folder = _changeable(folder, actor, Right.EDIT_FOLDERS, Access.WRITE, "rename a folder")
+        folder = _changeable(folder, actor, Right.EDIT_FOLDERS, Access.WRITE, _("rename a folder"))
         folder.label = _label(label)
         folder.save(update_fields=("label",))
         audit.record(actor, ENTITY, folder.name, audit.MODIFIED, folder.folder_id, {"changed": ["label"]})
@@ -184,10 +195,10 @@ def rename(folder: Folder, label: str, *, actor: Actor) -> Folder:
 def move(folder: Folder, parent: Folder | None, *, actor: Actor) -> Folder:
     """Move a folder with all below it. Raises Conflict for a place below itself."""
     with transaction.atomic():
-        folder = _changeable(folder, actor, Right.EDIT_FOLDERS, Access.WRITE, "move a folder")
+        folder = _changeable(folder, actor, Right.EDIT_FOLDERS, Access.WRITE, _("move a folder"))
         above = _parent(parent, actor)
         if above is not None and above.path.startswith(folder.path):
-            raise Conflict(f"{folder.label} cannot be moved below itself.")
+            raise Conflict(_("%(folder)s cannot be moved below itself.") % {"folder": folder.label})
         old, new = folder.path, _path(above, folder.name)
         if new == old:
             return folder
@@ -203,19 +214,22 @@ def move(folder: Folder, parent: Folder | None, *, actor: Actor) -> Folder:
 def delete(folder: Folder, *, actor: Actor) -> None:
     """Delete an empty folder. Raises Conflict while folders or objects are in it, and for shipped folders."""
     with transaction.atomic():
-        folder = _changeable(folder, actor, Right.DELETE_FOLDER, Access.DELETE, "delete a folder")
+        folder = _changeable(folder, actor, Right.DELETE_FOLDER, Access.DELETE, _("delete a folder"))
         inside = [line for lines in folder_contents.ask(folder) for line in lines]
         if count := Folder.objects.filter(parent=folder).count():
             inside.append(f"{count} folders")
         if inside:
             raise Conflict(
-                f"{folder.label} is not empty ({', '.join(inside)}). Move or delete what is in it first."
+                _("%(folder)s is not empty (%(names)s). Move or delete what is in it first.")
+                % {"folder": folder.label, "names": ", ".join(inside)}
             )
         audit.record(actor, ENTITY, folder.name, audit.DELETED, folder.folder_id, {"path": folder.path})
         try:
             folder.delete()
         except ProtectedError as error:
-            raise Conflict(f"{folder.label} is not empty. Move or delete what is in it first.") from error
+            raise Conflict(
+                _("%(folder)s is not empty. Move or delete what is in it first.") % {"folder": folder.label}
+            ) from error
 
 
 def set_rights(
@@ -233,7 +247,7 @@ def set_rights(
     With the first line a folder stops following its parent. `below` drops the rights of all folders below, so
     that these follow again. Raises NotAllowed without ADMINISTRATION.
     """
-    actor.require(Right.ADMINISTRATION, to="change the rights on a folder")
+    actor.require(Right.ADMINISTRATION, to=_("change the rights on a folder"))
     whose = {"operator": holder} if isinstance(holder, Operator) else {"group": holder}
     rights = {"can_read": read or write or delete, "can_write": write, "can_delete": delete}
     with transaction.atomic():
@@ -258,7 +272,9 @@ def _changeable(folder: Folder, actor: Actor, right: Right, access: Access, doin
     actor.require(right, to=doing)
     require(actor, folder, access)
     if folder.built_in:
-        raise Conflict(f"{folder.label} belongs to the product and stays where and what it is.")
+        raise Conflict(
+            _("%(folder)s belongs to the product and stays where and what it is.") % {"folder": folder.label}
+        )
     return folder
 
 
@@ -266,15 +282,16 @@ def _fresh(folder: Folder) -> Folder:
     try:
         return Folder.objects.select_related("parent").get(pk=folder.pk)
     except Folder.DoesNotExist as error:
-        raise NotFound(f"The folder {folder.label} is no longer there.") from error
+        raise NotFound(_("The folder %(folder)s is no longer there.") % {"folder": folder.label}) from error
 
 
 def _parent(parent: Folder | None, actor: Actor) -> Folder | None:
     if parent is None:
-        actor.require(Right.ADMINISTRATION, to="put a folder at the root")
+        actor.require(Right.ADMINISTRATION, to=_("put a folder at the root"))
         if actor.root_path != "/":
             raise NotAllowed(
-                f"{actor.name} is confined to {actor.root_path} and may not put a folder at the root."
+                _("%(actor)s is confined to %(root_path)s and may not put a folder at the root.")
+                % {"actor": actor.name, "root_path": actor.root_path}
             )
         return None
     parent = _fresh(parent)
@@ -285,14 +302,17 @@ def _parent(parent: Folder | None, actor: Actor) -> Folder | None:
 def _path(parent: Folder | None, name: str) -> str:
     path = f"{parent.path if parent else '/'}{name}/"
     if len(path) > LONGEST_PATH:
-        raise Invalid(f"The path {path[:60]}… has {len(path)} characters; {LONGEST_PATH} are allowed.")
+        raise Invalid(
+            _("The path %(path)s… has %(count)s characters; %(longest_path)s are allowed.")
+            % {"path": path[:60], "count": len(path), "longest_path": LONGEST_PATH}
+        )
     return path
 
 
 def _label(label: str) -> str:
     label = label.strip()
     if not label or len(label) > 128 or not label.isprintable():
-        raise Invalid("A label has 1 to 128 printable characters.")
+        raise Invalid(_("A label has 1 to 128 printable characters."))
     return label
 
 
@@ -303,7 +323,10 @@ def _rewrite_paths(old: str, new: str) -> None:
             (old, LONGEST_PATH + len(old) - len(new)),
         )
         if cursor.fetchone() is not None:
-            raise Invalid(f"A path below it would have more than {LONGEST_PATH} characters there.")
+            raise Invalid(
+                _("A path below it would have more than %(longest_path)s characters there.")
+                % {"longest_path": LONGEST_PATH}
+            )
         cursor.execute(
             "UPDATE xtk_folder SET path = %s || substr(path, %s) WHERE starts_with(path, %s)",
             (new, len(old) + 1, old),

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from envoi.kernel import audit, clock, locks
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -24,7 +25,7 @@ def find(name: str) -> Operator:
     """Return the operator called `name`, whatever its case. Raises NotFound."""
     operator = Operator.objects.filter(name__iexact=name).first()
     if operator is None:
-        raise NotFound(f"There is no operator {name!r}.")
+        raise NotFound(_("There is no operator %(name)r.") % {"name": name})
     return operator
 
 
@@ -57,11 +58,14 @@ def create(
     Raises NotAllowed without ADMINISTRATION, Conflict for a name that is taken (case does not count), Invalid
     for a wrong value.
     """
-    actor.require(Right.ADMINISTRATION, to="create an operator")
+    actor.require(Right.ADMINISTRATION, to=_("create an operator"))
     if not _NAME.match(name):
         raise Invalid(
-            f"{name!r} cannot name an operator: begin with a letter or digit; letters, digits and . _ @ + - "
-            "may follow, 64 characters in all."
+            _(
+                "%(name)r cannot name an operator: begin with a letter or digit; letters, "
+                "digits and . _ @ + - may follow, 64 characters in all."
+            )
+            % {"name": name}
         )
     now = clock.now()
     operator = Operator(name=name, folder=folder, created_at=now, modified_at=now)
@@ -70,7 +74,7 @@ def create(
     with transaction.atomic():
         locks.in_transaction(locks.Lock.ADMINISTRATORS)
         if Operator.objects.filter(name__iexact=name).exists():
-            raise Conflict(f"There is already an operator {name!r}. Choose another name.")
+            raise Conflict(_("There is already an operator %(name)r. Choose another name.") % {"name": name})
         operator.save()
         for right in known_rights(rights):
             NamedRight.objects.create(name=right.value, operator=operator)
@@ -93,7 +97,7 @@ def update(
     """Change how an operator is called, reached and spoken to; None leaves a value. Operators may change
     their own.
     """
-    operator = _own_or_administered(name, actor, "change another operator")
+    operator = _own_or_administered(name, actor, _("change another operator"))
     given = {"label": label, "email": email, "language": language, "timezone": timezone, "theme": theme}
     changes = {key: value for key, value in given.items() if value is not None}
     _fill(operator, **changes)
@@ -111,10 +115,11 @@ def set_password(name: str, password: str, *, actor: Actor) -> None:
 
     Raises Invalid with what the validators say, Conflict for a technical operator.
     """
-    operator = _own_or_administered(name, actor, "set another operator's password")
+    operator = _own_or_administered(name, actor, _("set another operator's password"))
     if operator.technical:
         raise Conflict(
-            f"Nobody signs in as {operator.name}: the instance works in this name. It has no password."
+            _("Nobody signs in as %(operator)s: the instance works in this name. It has no password.")
+            % {"operator": operator.name}
         )
     _put_password(operator, password)
     with transaction.atomic():
@@ -130,11 +135,17 @@ def set_disabled(name: str, disabled: bool, *, actor: Actor) -> Operator:
 
     Raises Conflict for the last administrator and for `internal`, in whose name the instance works.
     """
-    actor.require(Right.ADMINISTRATION, to="disable or enable an operator")
+    actor.require(Right.ADMINISTRATION, to=_("disable or enable an operator"))
     operator = find(name)
     if disabled and operator.technical and operator.built_in:
-        raise Conflict(f"{operator.name} cannot be disabled: the instance works in this name.")
-    with transaction.atomic(), administrators_stay(f"{operator.name} cannot be disabled"):
+        raise Conflict(
+            _("%(operator)s cannot be disabled: the instance works in this name.")
+            % {"operator": operator.name}
+        )
+    with (
+        transaction.atomic(),
+        administrators_stay(_("%(name)s cannot be disabled") % {"name": operator.name}),
+    ):
         if operator.disabled != disabled:
             operator.disabled, operator.modified_at = disabled, clock.now()
             operator.save(update_fields=("disabled", "modified_at"))
@@ -145,12 +156,15 @@ def set_disabled(name: str, disabled: bool, *, actor: Actor) -> Operator:
 
 def set_rights(name: str, rights: Iterable[Right | str], *, actor: Actor) -> Operator:
     """Make `rights` the operator's own named rights, in place of those it had; groups are not touched."""
-    actor.require(Right.ADMINISTRATION, to="change the rights of an operator")
+    actor.require(Right.ADMINISTRATION, to=_("change the rights of an operator"))
     operator, wanted = find(name), {right.value for right in known_rights(rights)}
-    with transaction.atomic(), administrators_stay(f"{operator.name} cannot lose ADMINISTRATION"):
+    with (
+        transaction.atomic(),
+        administrators_stay(_("%(name)s cannot lose ADMINISTRATION") % {"name": operator.name}),
+    ):
         before = set(NamedRight.objects.filter(operator=operator).values_list("name", flat=True))
         if operator.name == "internal" and Right.ADMINISTRATION.value not in wanted:
-            raise Conflict("internal needs ADMINISTRATION: the instance works in this name.")
+            raise Conflict(_("internal needs ADMINISTRATION: the instance works in this name."))
         NamedRight.objects.filter(operator=operator, name__in=before - wanted).delete()
         NamedRight.objects.bulk_create(NamedRight(name=right, operator=operator) for right in wanted - before)
         if before != wanted:
@@ -161,7 +175,7 @@ def set_rights(name: str, rights: Iterable[Right | str], *, actor: Actor) -> Ope
 
 def set_root(name: str, folder: Folder | None, *, actor: Actor) -> Operator:
     """Confine an operator to a folder and those below it; None lifts that. Raises NotAllowed or NotFound."""
-    actor.require(Right.ADMINISTRATION, to="confine an operator to a folder")
+    actor.require(Right.ADMINISTRATION, to=_("confine an operator to a folder"))
     operator = find(name)
     with transaction.atomic():
         operator.folder, operator.modified_at = folder, clock.now()
@@ -173,9 +187,12 @@ def set_root(name: str, folder: Folder | None, *, actor: Actor) -> Operator:
 
 def set_groups(name: str, groups: Iterable[str], *, actor: Actor) -> Operator:
     """Make the operator a member of these groups, by name, and of no other."""
-    actor.require(Right.ADMINISTRATION, to="change the groups of an operator")
+    actor.require(Right.ADMINISTRATION, to=_("change the groups of an operator"))
     operator, wanted = find(name), {group.name: group for group in _known_groups(groups)}
-    with transaction.atomic(), administrators_stay(f"{operator.name} cannot leave its group"):
+    with (
+        transaction.atomic(),
+        administrators_stay(_("%(name)s cannot leave its group") % {"name": operator.name}),
+    ):
         before = set(Group.objects.filter(members=operator).values_list("name", flat=True))
         GroupMember.objects.filter(operator=operator, group__name__in=before - set(wanted)).delete()
         GroupMember.objects.bulk_create(
@@ -204,8 +221,11 @@ class administrators_stay:  # noqa: N801 used as a statement
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if kind is None and self.before and not administrators().exists():
             raise Conflict(
-                f"{self.refusal}: it is the last administrator who can sign in. "
-                "Give ADMINISTRATION to another first."
+                _(
+                    "%(refusal)s: it is the last administrator who can sign in. Give "
+                    "ADMINISTRATION to another first."
+                )
+                % {"refusal": self.refusal}
             )
 
 
@@ -214,7 +234,7 @@ def _own_or_administered(name: str, actor: Actor, doing: str) -> Operator:
     if operator.operator_id != actor.operator_id:
         actor.require(Right.ADMINISTRATION, to=doing)
     elif operator.disabled:
-        raise NotAllowed(f"{operator.name} is disabled.")
+        raise NotAllowed(_("%(operator)s is disabled.") % {"operator": operator.name})
     return operator
 
 
@@ -225,7 +245,9 @@ def _put_password(operator: Operator, password: str | None) -> None:
     try:
         validate_password(password, operator)
     except ValidationError as error:
-        raise Invalid(f"This password cannot be taken. {' '.join(error.messages)}") from error
+        raise Invalid(
+            _("This password cannot be taken. %(why)s") % {"why": " ".join(error.messages)}
+        ) from error
     operator.set_password(password)
 
 
@@ -234,21 +256,29 @@ def _fill(operator: Operator, **values: str) -> None:
         try:
             validate_email(email)
         except ValidationError as error:
-            raise Invalid(f"{email!r} is not an e-mail address.") from error
+            raise Invalid(_("%(email)r is not an e-mail address.") % {"email": email}) from error
     if language := values.get("language"):
         try:
             Locale.parse(language, sep="-")
         except (ValueError, UnknownLocaleError) as error:
-            raise Invalid(f"{language!r} is not a language. Use a code such as en or zh-hant.") from error
+            raise Invalid(
+                _("%(language)r is not a language. Use a code such as en or zh-hant.")
+                % {"language": language}
+            ) from error
     timezone = values.get("timezone")
     if timezone and timezone not in available_timezones():
-        raise Invalid(f"{timezone!r} is not a time zone. Use a name such as Europe/Paris.")
+        raise Invalid(
+            _("%(timezone)r is not a time zone. Use a name such as Europe/Paris.") % {"timezone": timezone}
+        )
     if values.get("theme", "") not in ("", "light", "dark"):
-        raise Invalid(f"{values['theme']!r} is not a theme. Use light, dark or nothing.")
+        raise Invalid(_("%(theme)r is not a theme. Use light, dark or nothing.") % {"theme": values["theme"]})
     for key, value in values.items():
         longest = Operator._meta.get_field(key).max_length or 0
         if len(value) > longest:
-            raise Invalid(f"The {key} has {len(value)} characters; {longest} are allowed.")
+            raise Invalid(
+                _("The %(key)s has %(count)s characters; %(longest)s are allowed.")
+                % {"key": key, "count": len(value), "longest": longest}
+            )
         setattr(operator, key, value)
 
 
@@ -260,7 +290,9 @@ def known_rights(rights: Iterable[Right | str]) -> set[Right]:
             found.add(Right(right.upper()))
         except ValueError as error:
             known = ", ".join(each.value for each in Right)
-            raise Invalid(f"{right!r} is not a named right. Known are {known}.") from error
+            raise Invalid(
+                _("%(right)r is not a named right. Known are %(known)s.") % {"right": right, "known": known}
+            ) from error
     return found
 
 
@@ -269,5 +301,8 @@ def _known_groups(names: Iterable[str]) -> list[Group]:
     found = list(Group.objects.filter(name__in=wanted))
     if absent := sorted(wanted - {group.name for group in found}):
         known = ", ".join(Group.objects.values_list("name", flat=True))
-        raise NotFound(f"There is no group {', '.join(absent)}. Known are {known}.")
+        raise NotFound(
+            _("There is no group %(names)s. Known are %(known)s.")
+            % {"names": ", ".join(absent), "known": known}
+        )
     return found

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from envoi.kernel import audit, clock
 from envoi.kernel.errors import Conflict, Invalid, NotFound
@@ -63,7 +64,7 @@ def set(
     without ADMINISTRATION, NotFound, Invalid when the value does not fit the type, Conflict when the option
     has another type than the one given.
     """
-    actor.require(Right.ADMINISTRATION, to=f"set the option {name}")
+    actor.require(Right.ADMINISTRATION, to=_("set the option %(name)s") % {"name": name})
     with transaction.atomic():
         option = Option.objects.select_for_update().filter(name=name).first()
         if option is None:
@@ -75,7 +76,10 @@ def set(
             before = option.value
             if data_type is not None and data_type is not DataType(option.data_type):
                 kind = DataType(option.data_type).label
-                raise Conflict(f"Option {name} is a {kind}, not a {data_type.label}. Delete it first.")
+                raise Conflict(
+                    _("Option %(name)s is a %(kind)s, not a %(data_type)s. Delete it first.")
+                    % {"name": name, "kind": kind, "data_type": data_type.label}
+                )
         new = option.pk is None
         option.put(value)
         if not new and option.value == before and description in (None, option.description):
@@ -97,7 +101,7 @@ def set(
 
 def delete(name: str, *, actor: Actor) -> None:
     """Delete an option; one that a package shipped does not come back. Raises NotAllowed or NotFound."""
-    actor.require(Right.ADMINISTRATION, to=f"delete the option {name}")
+    actor.require(Right.ADMINISTRATION, to=_("delete the option %(name)s") % {"name": name})
     with transaction.atomic():
         option = describe(name, actor=actor)
         audit.record(actor, ENTITY, name, audit.DELETED, option.option_id)
@@ -106,7 +110,10 @@ def delete(name: str, *, actor: Actor) -> None:
 
 def _check_name(name: str) -> None:
     if not name or len(name) > LONGEST_NAME or not name.isprintable() or name != name.strip():
-        raise Invalid(f"{name!r} cannot name an option: 1 to {LONGEST_NAME} printable characters are needed.")
+        raise Invalid(
+            _("%(name)r cannot name an option: 1 to %(longest_name)s printable characters are needed.")
+            % {"name": name, "longest_name": LONGEST_NAME}
+        )
 
 
 def _unknown(name: str) -> NotFound:
@@ -114,7 +121,7 @@ def _unknown(name: str) -> NotFound:
     by_folded = {each.lower(): each for each in known}
     close = difflib.get_close_matches(name.lower(), list(by_folded), n=1, cutoff=0.5)
     hint = f" Did you mean {by_folded[close[0]]}?" if close else ""
-    return NotFound(f"There is no option {name!r}.{hint}")
+    return NotFound(_("There is no option %(name)r.%(hint)s") % {"name": name, "hint": hint})
 
 
 def _plain(value: OptionValue) -> object:

@@ -8,6 +8,8 @@ import pwd
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from django.utils.translation import gettext as _
+
 from envoi.kernel.errors import NotAllowed
 from envoi.kernel.models import GroupMember, NamedRight, Operator
 
@@ -66,7 +68,8 @@ class Actor:
         """
         if not self.has(right):
             raise NotAllowed(
-                f"{self.name} may not {to}: the right {right.value} is missing. An administrator can give it."
+                _("%(name)s may not %(to)s: the right %(right)s is missing. An administrator can give it.")
+                % {"name": self.name, "to": to, "right": right.value}
             )
 
 
@@ -93,7 +96,9 @@ def actor_named(name: str) -> Actor:
     """Return the actor of the operator called `name`. Raises NotAllowed for none, or a disabled one."""
     operator = Operator.objects.select_related("folder").filter(name=name).first()
     if operator is None or operator.disabled:
-        raise NotAllowed(f"There is no active operator {name!r}. Create or enable it first.")
+        raise NotAllowed(
+            _("There is no active operator %(name)r. Create or enable it first.") % {"name": name}
+        )
     return actor_of(operator)
 
 

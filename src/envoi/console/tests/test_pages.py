@@ -332,3 +332,18 @@ def test_a_failure_of_ours_is_a_page_and_keeps_nothing(admin, monkeypatch):
 def test_a_session_that_ended_reloads_the_page_behind_a_live_region():
     answer = Client().get("/workflows/", headers={"HX-Request": "true"})
     assert (answer.status_code, answer["HX-Refresh"]) == (401, "true")
+
+
+def test_refusals_speak_the_language_of_the_reader():
+    from envoi.engine.definition import Activity
+    from envoi.engine.testing import make_workflow
+
+    make_workflow((Activity("end", "end"),), name="technique", folder="nmsTechnicalWorkflow")
+    reader = Client()
+    reader.force_login(
+        make_operator("fred", ("WORKFLOW",), language="fr"), "django.contrib.auth.backends.ModelBackend"
+    )
+    page = reader.post("/workflows/technique/start").content.decode()
+    assert "fred ne peut démarrer des workflows techniques" in page
+    page = reader.get("/workflows/rien").content.decode()
+    assert "Il n’y a pas de workflow" in page
