@@ -181,7 +181,12 @@ class _Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Skip a test whose peer is not installed."""
+        """Skip a test whose peer is not installed; begin each in the language of the instance."""
+        if self.lease is not None:
+            from django.utils import translation
+
+            # A request leaves its language behind in the thread, as the next one sets its own.
+            translation.deactivate()
         wanted = [name for mark in item.iter_markers("peer") for name in mark.args]
         if item.get_closest_marker("browser"):
             wanted.append("chromium")
