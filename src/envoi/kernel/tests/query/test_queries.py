@@ -338,7 +338,8 @@ def test_a_schema_may_take_a_right(restricted: Actor) -> None:
 
 
 ATTACKS = [
-    "' OR '1'='1", "'; DROP TABLE tst_person; --", "\\' OR 1=1 --", "x' UNION SELECT password FROM xtk_operator --",
+    "' OR '1'='1", "'; DROP TABLE tst_person; --", "\\' OR 1=1 --",
+    "x' UNION SELECT password FROM xtk_operator --",
     '"; DROP TABLE tst_person; --', "%s", "%(p0)s", "{0}", "$1", "\\", "\\\\'", "ann\\", "/* */", "a%' --",
 ]  # fmt: skip
 
