@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import access, dispatcher, journal, lifecycle, runner, sql, subworkflow
+from envoi.engine import access, dispatcher, journal, lifecycle, runner, sql, subworkflow, worktable
 from envoi.engine.activities.base import Fired
 from envoi.engine.journal import Pen
 from envoi.engine.models import CommandState, QueuedCommand, State, Workflow
@@ -87,25 +87,21 @@ def post(actor: Actor, name: str, command: Command, **parameters: Any) -> int:
     """
     with transaction.atomic():
         workflow = access.find(actor, name)
-        access.require_operate(actor, workflow, to=gettext(_TO[command]))
+        access.require_operate(actor, workflow, to=_TO[command])
         row = lifecycle.lock(workflow.workflow_id)
         if row is None:
-            raise NotFound(gettext("The workflow %(name)r no longer exists.") % {"name": name})
+            raise NotFound(f"The workflow {name!r} no longer exists.")
         state = State(row["state"])
         if command is Command.KILL and not actor.is_administrator:
             raise NotAllowed(
-                gettext(
-                    "%(actor)s may not stop %(name)s unconditionally: the right ADMINISTRATION "
-                    "is missing. An administrator can do it."
-                )
-                % {"actor": actor.name, "name": name}
+                f"{actor.name} may not stop {name} unconditionally: the right ADMINISTRATION is missing."
+                " An administrator can do it."
             )
         if state not in _FROM[command]:
-            raise Conflict(
-                gettext("%(command)s is not possible for %(name)s: its state is %(state)s.")
-                % {"command": command.value, "name": name, "state": state.label}
-            )
+            raise Conflict(f"{command.value} is not possible for {name}: its state is {state.label}.")
         _check(workflow, command, state, parameters)
+        if command is Command.RESTART_TASK:
+            _check_inbound(row, str(parameters.get("activity", "")))
         now = clock.now()
         queued = QueuedCommand.objects.create(
             workflow_id=workflow.workflow_id,
@@ -288,17 +284,25 @@ def _restart_task(row: sql.Row, pen: Pen, queued: QueuedCommand) -> None:
     started for it.
     """
     activity = str(queued.parameters.get("activity", ""))
+    last = _last_task(row["workflow_id"], row["run_number"], activity)
+    gone = worktable.missing(last) if last else ""
+    if gone:
+        pen.error(_("Activity '%(activity)s' cannot run again: its table %(table)s was dropped"),
+                  activity=activity, table=gone)  # fmt: skip
+        return
     task = sql.one(
         """UPDATE xtk_workflow_task SET status = 0, due_at = %(now)s, queued = true, completed_at = NULL,
              message = '', memory = '{}', run_number = %(run)s
-           WHERE task_id = (SELECT max(task_id) FROM xtk_workflow_task WHERE workflow_id = %(workflow)s
-             AND run_number = %(run)s AND activity = %(activity)s AND status IN (1, 3, 4, 5)) RETURNING
-             task_id, affinity""",
-        {"now": clock.now(), "run": row["run_number"], "workflow": row["workflow_id"], "activity": activity},
+           WHERE task_id = %(task)s RETURNING task_id, affinity""",
+        {"now": clock.now(), "run": row["run_number"], "task": last},
     )
     if task is None:
         pen.error(_("Activity '%(activity)s' has no finished task to run again"), activity=activity)
         return
+    sql.run(
+        """UPDATE xtk_workflow_event SET status = 1, processed_at = NULL WHERE task_id = %(task)s""",
+        {"task": last},
+    )
     pen.info(
         _("Restarting from activity '%(activity)s' (operator '%(operator)s')"),
         activity=activity,
@@ -310,6 +314,16 @@ def _restart_task(row: sql.Row, pen: Pen, queued: QueuedCommand) -> None:
         {"workflow": row["workflow_id"]},
     )
     dispatcher.enqueue([(task["task_id"], task["affinity"])])
+
+
+def _last_task(workflow: int, run: int, activity: str) -> int | None:
+    """Return the last task of an activity that is over, or stands in error, in this run."""
+    row = sql.one(
+        """SELECT max(task_id) AS last FROM xtk_workflow_task WHERE workflow_id = %(workflow)s
+             AND run_number = %(run)s AND activity = %(activity)s AND status IN (1, 3, 4, 5)""",
+        {"workflow": workflow, "run": run, "activity": activity},
+    )
+    return row["last"] if row else None
 
 
 def _post_event(row: sql.Row, pen: Pen, operator: str, parameters: Mapping[str, Any]) -> None:
@@ -388,20 +402,29 @@ def _inbound_variables(task: int) -> dict[str, Any]:
 
 def _check(workflow: Workflow, command: Command, state: State, parameters: Mapping[str, Any]) -> None:
     if workflow.is_model and command is not Command.CLEANUP:
-        raise Conflict(
-            gettext("%(internal_name)s is a template: make a workflow from it first.")
-            % {"internal_name": workflow.internal_name}
-        )
+        raise Conflict(f"{workflow.internal_name} is a template: make a workflow from it first.")
     unknown = set(parameters) - _PARAMETERS.get(command, set())
     if unknown:
-        raise Invalid(
-            gettext("%(command)s takes no %(names)s.")
-            % {"command": command.value, "names": ", ".join(sorted(unknown))}
-        )
+        raise Invalid(f"{command.value} takes no {', '.join(sorted(unknown))}.")
     if command in (Command.START, Command.SIMULATE) and state != S.PAUSED:
         from envoi.engine.definition import Definition
 
         Definition.from_json(workflow.definition).require_valid()
+
+
+def _check_inbound(row: sql.Row, activity: str) -> None:
+    """See that what an activity was given is still there; Conflict says from where it can be made again."""
+    last = _last_task(row["workflow_id"], row["run_number"], activity)
+    gone = worktable.missing(last) if last else ""
+    if gone:
+        raise Conflict(
+            gettext(
+                "%(activity)s cannot run again: the table %(table)s that it was given was dropped when"
+                " nothing needed it any more. Restart from an activity before it, or let the workflow keep"
+                " the result of interim populations and start it again."
+            )
+            % {"activity": activity, "table": gone}
+        )
 
 
 _PARAMETERS = {
@@ -412,16 +435,16 @@ _PARAMETERS = {
     Command.POST_EVENT: {"activity", "transition", "variables", "complete"},
 }
 _TO = {
-    Command.START: _("start"),
-    Command.SIMULATE: _("start"),
-    Command.PAUSE: _("pause"),
-    Command.STOP: _("stop"),
-    Command.KILL: _("stop"),
-    Command.RESTART: _("restart"),
-    Command.WAKEUP: _("execute"),
-    Command.CLEANUP: _("change"),
-    Command.RESTART_TASK: _("restart"),
-    Command.POST_EVENT: _("operate"),
+    Command.START: "start",
+    Command.SIMULATE: "start",
+    Command.PAUSE: "pause",
+    Command.STOP: "stop",
+    Command.KILL: "stop",
+    Command.RESTART: "restart",
+    Command.WAKEUP: "execute",
+    Command.CLEANUP: "change",
+    Command.RESTART_TASK: "restart",
+    Command.POST_EVENT: "operate",
 }
 _EFFECT = {
     Command.START: _("It starts at the beginning, or goes on: %(standing)s task(s) run again."),

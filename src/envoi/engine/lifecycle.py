@@ -231,7 +231,8 @@ def finish(row: sql.Row, pen: Pen, *, failed: bool = False, by_hand: bool = Fals
         subworkflow.tell_parent(row["parent_task_id"], subworkflow.ENDED)
     else:
         pen.info(_("Workflow finished"))
-    if not row["keep_results"]:
+    # The tables of a sub-workflow go with its copy, when the parent has taken the one that it goes on with.
+    if not row["keep_results"] and row["parent_task_id"] is None:
         worktable.drop_all(row["workflow_id"])
 
 
@@ -332,7 +333,8 @@ def after_task(
     if at is not State.STARTED or step.queued or busy:
         return
     open_tasks = sql.one(
-        """SELECT count(*) AS all, count(*) FILTER (WHERE status = 2 OR (status = 0 AND queued)) AS busy
+        """SELECT count(*) AS all, count(*) FILTER (WHERE status = 2 OR (status = 0 AND queued)) AS busy,
+             EXISTS (SELECT 1 FROM xtk_work_table WHERE workflow_id = %(workflow)s) AS tables
            FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND run_number = %(run)s
              AND status IN (0, 2, 5, 6)""",
         {"workflow": workflow, "run": run},
@@ -340,6 +342,8 @@ def after_task(
     if open_tasks is None or open_tasks["busy"]:
         return
     if open_tasks["all"] or open_left:
+        if open_tasks["tables"]:
+            worktable.drop_unneeded(workflow)
         rest(workflow)
         return
     row = lock(workflow)

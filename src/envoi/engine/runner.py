@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import actors, definitions, dispatcher, journal, lifecycle, scripts, sql
+from envoi.engine import actors, definitions, dispatcher, journal, lifecycle, scripts, sql, worktable
 from envoi.engine.activities import kind_of
 from envoi.engine.activities.base import (
     ActivityType,
@@ -274,6 +274,8 @@ def _settle(claim: sql.Row, lease: Lease, ctx: TaskContext, outcome: Outcome, pe
     )
     if mine != 1:
         raise Fenced
+    if outcome.completes and goes_on and any("tableName" in event.variables for event in ctx.events):
+        worktable.drop_unneeded(ctx.workflow_id)
     lifecycle.after_task(
         ctx.workflow_id, ctx.run_number, state, step, open_left=not outcome.completes, busy=due_now
     )

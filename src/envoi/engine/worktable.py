@@ -1,14 +1,15 @@
 """Work tables: the one seam through which a population gets its SQL table (architecture §2.4).
 
-Ordinary logged tables `wkf<workflow>_<n>`, made and filled in the activity's transaction, dropped when
-nothing needs them.
+Ordinary logged tables `wkf<workflow>_<n>`, made and filled in the activity's transaction, and dropped in the
+one after which nothing needs them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 from psycopg import sql as composed
@@ -75,9 +76,69 @@ def create(workflow_id: int, run_number: int, columns: Sequence[Column], key: st
 
 def drop_all(workflow_id: int) -> int:
     """Drop every work table of a workflow in the caller's transaction; returns how many there were."""
-    found = sql.rows(
-        "DELETE FROM xtk_work_table WHERE workflow_id = %(id)s RETURNING name", {"id": workflow_id}
+    return _drop(
+        sql.rows("DELETE FROM xtk_work_table WHERE workflow_id = %(id)s RETURNING name", {"id": workflow_id})
     )
+
+
+def drop_unneeded(workflow_id: int) -> int:
+    """Drop, in the caller's transaction, the tables that nothing of a workflow will read again (A20).
+
+    Needed is what the variables of an open task, of an event that waits or feeds one, or of the instance
+    name. Where results are kept, and in the copy of a sub-workflow, the last one of each transition stays
+    too. Returns how many were dropped.
+    """
+    return _drop(
+        sql.rows(
+            """WITH w AS (SELECT workflow_id, run_number, variables,
+                   keep_results OR parent_task_id IS NOT NULL AS keeps
+                   FROM xtk_workflow WHERE workflow_id = %(workflow)s),
+                 open AS (SELECT task_id, variables || memory AS variables FROM xtk_workflow_task
+                   WHERE workflow_id = %(workflow)s AND status IN (0, 2, 5, 6)),
+                 named AS (
+                   SELECT variables FROM w
+                   UNION ALL SELECT variables FROM open
+                   UNION ALL SELECT variables FROM xtk_workflow_event WHERE workflow_id = %(workflow)s
+                     AND (status < 3 OR task_id IN (SELECT task_id FROM open))
+                   UNION ALL SELECT last.variables FROM w, LATERAL (
+                     SELECT DISTINCT ON (source, transition) variables FROM xtk_workflow_event e
+                     WHERE w.keeps AND e.workflow_id = w.workflow_id AND e.run_number = w.run_number
+                     ORDER BY source, transition, event_id DESC) AS last)
+               DELETE FROM xtk_work_table t WHERE t.workflow_id = %(workflow)s AND NOT EXISTS (
+                 SELECT 1 FROM named, jsonb_each_text(named.variables) AS v WHERE v.value = t.name)
+               RETURNING name""",
+            {"workflow": workflow_id},
+        )
+    )
+
+
+def hand_over(from_workflow: int, to_workflow: int, run_number: int, variables: Mapping[str, Any]) -> None:
+    """Make the tables that `variables` name those of another workflow: of the parent of a sub-workflow."""
+    sql.run(
+        """UPDATE xtk_work_table SET workflow_id = %(to)s, run_number = %(run)s
+           WHERE workflow_id = %(from)s AND name = ANY(%(names)s)""",
+        {
+            "from": from_workflow,
+            "to": to_workflow,
+            "run": run_number,
+            "names": [value for value in variables.values() if isinstance(value, str)],
+        },
+    )
+
+
+def missing(task_id: int) -> str:
+    """Return the name of a work table that fed a task and is gone, "" when it has all that it was given."""
+    row = sql.one(
+        """SELECT e.variables->>'tableName' AS name FROM xtk_workflow_event e
+           WHERE e.task_id = %(task)s AND e.variables->>'tableName' ~ '^wkf[0-9]+_[0-9]+$'
+             AND NOT EXISTS (SELECT 1 FROM xtk_work_table t WHERE t.name = e.variables->>'tableName')
+           LIMIT 1""",
+        {"task": task_id},
+    )
+    return str(row["name"]) if row else ""
+
+
+def _drop(found: Sequence[sql.Row]) -> int:
     with connection.cursor() as cursor:
         for row in found:
             drop = composed.SQL("DROP TABLE IF EXISTS {}").format(composed.Identifier(row["name"]))

@@ -50,7 +50,7 @@ class WebConfig:
         """Return the absolute address of the console, without a slash at its end."""
         if self.public_url:
             return self.public_url.rstrip("/")
-        # Every address of the machine is none that can be opened; the machine itself can always open this one.
+        # "Every address" is none that can be opened; this one the machine itself can always open.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  compared only
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 

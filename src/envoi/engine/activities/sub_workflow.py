@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import editing, subworkflow
+from envoi.engine import editing, subworkflow, worktable
 from envoi.engine.activities.base import ActivityType, Failed, Misconfigured, Outcome, TaskContext, fire, stay
 from envoi.engine.definition import Activity, Definition
 from envoi.engine.models import State, Workflow
@@ -48,6 +48,7 @@ class SubWorkflow(ActivityType):
         if child.failed or child.stopped_by_hand:
             raise Failed(f"Sub-workflow {child.internal_name} did not come to its end.")
         name, variables = subworkflow.result_of(child)
+        worktable.hand_over(child.workflow_id, ctx.workflow_id, ctx.run_number, variables)
         editing.remove(child)
         ctx.memory.pop("child")
         ways = [way.name for way in ctx.activity.transitions if way.enabled and way.kind != "error"]

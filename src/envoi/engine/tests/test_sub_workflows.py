@@ -1,14 +1,18 @@
 """Sub-workflows (engine.md §6.2)."""
 
+from datetime import timedelta
+
 import pytest
 
-from envoi.engine import commands, editing, supervision
+from envoi.engine import commands, editing, supervision, testing
 from envoi.engine.commands import Command
 from envoi.engine.definition import Activity, Definition
-from envoi.engine.models import LogLine, State, Workflow
-from envoi.engine.testing import lines, make_workflow, run_until_passive, tasks
+from envoi.engine.models import Event, LogLine, State, Workflow, WorkTable
+from envoi.engine.testing import lines, make_workflow, run_to, run_until_passive, tasks
 from envoi.engine.testing import start as begin
-from envoi.engine.tests.diagrams import end, js, start, way
+from envoi.engine.tests.diagrams import call, end, js, start, way
+from envoi.engine.tests.test_work_tables import exists, makes_a_table
+from envoi.kernel import clock as kernel_clock
 from envoi.kernel.errors import Invalid
 from envoi.kernel.models import OutboxItem
 from envoi.kernel.testing import admin_actor, make_operator
@@ -139,3 +143,34 @@ def test_a_model_that_is_not_there_is_named(db, clock):
     )
     with pytest.raises(Invalid, match=r"Activity inside runs workflow nobody"):
         begin(outer)
+
+
+def test_the_population_of_a_sub_workflow_reaches_its_parent(db, clock, monkeypatch):
+    monkeypatch.setattr(testing, "nothing", makes_a_table)
+    make_workflow(
+        (
+            jump("jumpout", "entry", 1, "work"),
+            call("work", transitions=(way("done", "more", kind="done"),)),
+            js("more", "vars.more = 1", transitions=(way("done", "exit", kind="done"),)),
+            jump("jumpin", "exit", 9),
+        ),
+        name="inner",
+    )
+    outer = make_workflow(
+        (
+            Activity(
+                "subworkflow", "inside", parameters={"workflow": "inner"}, transitions=(way("exit", "later"),)
+            ),
+            Activity(
+                "wait", "later", parameters={"duration_s": 3600}, transitions=(way("transition", "end"),)
+            ),
+            end(),
+        )
+    )
+    begin(outer)
+    name = Event.objects.get(workflow=outer, source="inside").variables["tableName"]
+    assert WorkTable.objects.get(name=name).workflow_id == outer.pk
+    assert exists(name)
+    run_to(kernel_clock.now() + timedelta(hours=2), clock)
+    assert not exists(name)
+    assert not WorkTable.objects.exists()

@@ -16,7 +16,7 @@ def written(home: Path, text: str) -> Path:
 def test_the_environment_wins_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
     home = written(tmp_path, '[web]\nport = 1234\nhost = "0.0.0.0"\n[smtp]\nurl = "smtp://file"\n')
     loaded = config.load(home, {"ENVOI_WEB_PORT": "99", "SMTP_URL": "smtp://environment"})
-    assert (loaded.web.port, loaded.web.host, loaded.web.threads) == (99, "0.0.0.0", 8)
+    assert (loaded.web.port, loaded.web.host, loaded.web.threads) == (99, "0.0.0.0", 8)  # noqa: S104
     assert loaded.smtp.url == "smtp://environment"
     assert config.load(home, {}).smtp.url == "smtp://file"
 
