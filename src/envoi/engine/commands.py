@@ -87,18 +87,24 @@ def post(actor: Actor, name: str, command: Command, **parameters: Any) -> int:
     """
     with transaction.atomic():
         workflow = access.find(actor, name)
-        access.require_operate(actor, workflow, to=_TO[command])
+        access.require_operate(actor, workflow, to=gettext(_TO[command]))
         row = lifecycle.lock(workflow.workflow_id)
         if row is None:
-            raise NotFound(f"The workflow {name!r} no longer exists.")
+            raise NotFound(gettext("The workflow %(name)r no longer exists.") % {"name": name})
         state = State(row["state"])
         if command is Command.KILL and not actor.is_administrator:
             raise NotAllowed(
-                f"{actor.name} may not stop {name} unconditionally: the right ADMINISTRATION is missing."
-                " An administrator can do it."
+                gettext(
+                    "%(actor)s may not stop %(name)s unconditionally: the right ADMINISTRATION "
+                    "is missing. An administrator can do it."
+                )
+                % {"actor": actor.name, "name": name}
             )
         if state not in _FROM[command]:
-            raise Conflict(f"{command.value} is not possible for {name}: its state is {state.label}.")
+            raise Conflict(
+                gettext("%(command)s is not possible for %(name)s: its state is %(state)s.")
+                % {"command": command.value, "name": name, "state": state.label}
+            )
         _check(workflow, command, state, parameters)
         if command is Command.RESTART_TASK:
             _check_inbound(row, str(parameters.get("activity", "")))
@@ -402,10 +408,16 @@ def _inbound_variables(task: int) -> dict[str, Any]:
 
 def _check(workflow: Workflow, command: Command, state: State, parameters: Mapping[str, Any]) -> None:
     if workflow.is_model and command is not Command.CLEANUP:
-        raise Conflict(f"{workflow.internal_name} is a template: make a workflow from it first.")
+        raise Conflict(
+            gettext("%(internal_name)s is a template: make a workflow from it first.")
+            % {"internal_name": workflow.internal_name}
+        )
     unknown = set(parameters) - _PARAMETERS.get(command, set())
     if unknown:
-        raise Invalid(f"{command.value} takes no {', '.join(sorted(unknown))}.")
+        raise Invalid(
+            gettext("%(command)s takes no %(names)s.")
+            % {"command": command.value, "names": ", ".join(sorted(unknown))}
+        )
     if command in (Command.START, Command.SIMULATE) and state != S.PAUSED:
         from envoi.engine.definition import Definition
 
@@ -435,16 +447,16 @@ _PARAMETERS = {
     Command.POST_EVENT: {"activity", "transition", "variables", "complete"},
 }
 _TO = {
-    Command.START: "start",
-    Command.SIMULATE: "start",
-    Command.PAUSE: "pause",
-    Command.STOP: "stop",
-    Command.KILL: "stop",
-    Command.RESTART: "restart",
-    Command.WAKEUP: "execute",
-    Command.CLEANUP: "change",
-    Command.RESTART_TASK: "restart",
-    Command.POST_EVENT: "operate",
+    Command.START: _("start"),
+    Command.SIMULATE: _("start"),
+    Command.PAUSE: _("pause"),
+    Command.STOP: _("stop"),
+    Command.KILL: _("stop"),
+    Command.RESTART: _("restart"),
+    Command.WAKEUP: _("execute"),
+    Command.CLEANUP: _("change"),
+    Command.RESTART_TASK: _("restart"),
+    Command.POST_EVENT: _("operate"),
 }
 _EFFECT = {
     Command.START: _("It starts at the beginning, or goes on: %(standing)s task(s) run again."),
