@@ -200,9 +200,10 @@ def _tie(schema: Schema, link: Link, target: Schema, rows: Rows) -> bool:
         if own in schema.key:  # seen from the other side: it is the target's table that holds the link
             if target.folder and target.links[target.folder[0]].join[0][0] == theirs:
                 return False
-            cursor.execute(
-                f'UPDATE {target.table} SET "{theirs}" = %s WHERE {target.key[0]} = %s', [here, there]
-            )
+            # The two change places, so that the row seen has no other of its own.
+            elsewhere = rows.hidden.get(schema.name)
+            tied = [(here, there), *([(elsewhere, rows.shown[target.name])] if elsewhere else [])]
+            cursor.executemany(f'UPDATE {target.table} SET "{theirs}" = %s WHERE {target.key[0]} = %s', tied)
             return True
         if schema.folder and schema.folder[0] == link.name:
             return False
