@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from django.apps import apps
 from django.conf import settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -212,6 +213,64 @@ def hooks() -> str:
     return page("Hooks", about, table(("hook", "signature", "question", "asked in"), sorted(rows)))
 
 
+# --- schemas and functions of expressions
+
+
+def schemas() -> str:
+    """Return what the registry holds with every package; the models' declarations are all that is read."""
+    from envoi.kernel import registry
+
+    parts = []
+    for schema in registry.current():
+        told = [f"Table `{schema.table}`, of `{schema.package}`."]
+        if schema.folder is not None:
+            path = "/".join(schema.folder)
+            told.append(
+                f"Rows lie in folders, by `{path}`." if path else "Each row is a folder with its rights."
+            )
+        if schema.reading:
+            told.append(f"Reading takes {schema.reading}.")
+        elif schema.writing:
+            told.append(f"Writing takes {schema.writing}.")
+        rows = [
+            (f"`{each.xpath}`", each.type.value + (f" ({each.length})" if each.length else ""), each.label,
+             _values(each))
+            for each in schema.attributes.values()
+        ]  # fmt: skip
+        links = [
+            (f"`{each.name}`", f"[{each.target}](#{each.target.replace(':', '').lower()})",
+             "0 to n" if each.collection else "0 or 1", each.label)
+            for each in schema.links.values()
+        ]  # fmt: skip
+        parts += [f"## {schema.name}\n", f"{schema.label}. {' '.join(told)}\n"]
+        parts.append(table(("attribute", "type", "label", "values"), rows))
+        if links:
+            parts.append(table(("link", "leads to", "rows", "label"), links))
+    about = "The entities, under the names by which queries, lists and clients know them.\n"
+    return page("Schemas", about, *parts)
+
+
+def _values(attribute: Any) -> str:
+    if attribute.enumeration is None:
+        return f"`{attribute.expr}`" if attribute.expr else ""
+    return ", ".join(f"{each.value} {each.name}" for each in attribute.enumeration.values)
+
+
+def functions() -> str:
+    from envoi.kernel.expression import FUNCTIONS
+    from envoi.kernel.expression.functions import Group
+
+    parts = []
+    for group in Group:
+        rows = [(f"`{f.syntax}`", f.meaning) for f in FUNCTIONS.values() if f.group is group]
+        parts += [f"## {group.value}\n", table(("function", "meaning"), rows)]
+    about = (
+        "What expressions may call. Dates are counted in the reader's zone. What cannot be converted\n"
+        "and a division by 0 give nothing (NULL) instead of an error.\n"
+    )
+    return page("Functions of expressions", about, *parts)
+
+
 # --- decisions
 
 
@@ -237,13 +296,26 @@ PAGES = {
     "docs/reference/packages.md": packages,
     "docs/reference/workflows.md": workflows,
     "docs/reference/hooks.md": hooks,
+    "docs/reference/schemas.md": schemas,
+    "docs/reference/functions.md": functions,
     "docs/adr/README.md": decisions,
 }
 
 
 def main(arguments: list[str]) -> int:
     """Write the pages, or with --check compare them."""
-    settings.configure(USE_I18N=False)
+    settings.configure(
+        USE_I18N=False,
+        AUTH_USER_MODEL="kernel.Operator",
+        INSTALLED_APPS=[
+            "django.contrib.contenttypes",
+            "django.contrib.auth",
+            "envoi.kernel",
+            "envoi.engine",
+            *(f"{point.module}.{point.attr}" for point in entry_points(group="envoi.packages")),
+        ],
+    )
+    apps.populate(settings.INSTALLED_APPS)
     stale = []
     for name, make in PAGES.items():
         path, text = ROOT / name, make()

@@ -128,7 +128,7 @@ def _attribute(model: type[models.Model], each: Any, declaration: Declaration) -
     name = declaration.names.get(each.name) or camel(each.name)
     if each.primary_key:
         name = declaration.names.get(each.name, "id")
-    label = declaration.labels.get(each.name) or _words(each.name)
+    label = declaration.labels.get(each.name) or ("Primary key" if each.primary_key else _words(each.name))
     kept = each.target_field if each.is_relation else each
     if each.is_relation:
         name = f"{name}-id"
