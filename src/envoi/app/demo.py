@@ -12,14 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from envoi.app import boot, creation, serve, supervisor, ties
 from envoi.kernel import config as configuration
 from envoi.kernel.errors import Broken, Conflict
-
-if TYPE_CHECKING:
-    from envoi.kernel.rights import Actor
 
 OPERATOR = "admin"
 READY_SECONDS = 60.0
@@ -282,7 +278,7 @@ def _tick() -> None:
 
 def _run_all() -> tuple[Ran, ...]:
     """Run every installed technical workflow once, one after another; returns how they stand."""
-    from envoi.engine import supervision
+    from envoi.engine import supervision, waiting
     from envoi.kernel import rights
 
     actor = rights.at_command_line()
@@ -293,7 +289,8 @@ def _run_all() -> tuple[Ran, ...]:
         ]
 
     for row in rows():
-        _run(actor, row.internal_name)
+        if not waiting.run_through(actor, row.internal_name, seconds=RUN_SECONDS):
+            raise Broken(f"{row.internal_name} did not come to rest within {RUN_SECONDS:.0f} s.")
     return tuple(
         Ran(
             row.internal_name,
@@ -305,23 +302,3 @@ def _run_all() -> tuple[Ran, ...]:
         )
         for row in rows()
     )
-
-
-def _run(actor: "Actor", name: str) -> None:
-    """Start a workflow if need be, run what is pending, and wait until it is passive, as `workflow run`
-    does.
-    """
-    from envoi.engine import access, waiting
-    from envoi.engine.commands import Command, post
-    from envoi.engine.models import State
-
-    workflow = access.find(actor, name)
-    if workflow.state in (State.EDITION, State.FINISHED, State.PAUSED):
-        post(actor, name, Command.START)
-    done = waiting.until_passive(workflow.workflow_id, RUN_SECONDS)
-    workflow.refresh_from_db()
-    if done and workflow.state == State.STARTED:
-        post(actor, name, Command.WAKEUP)
-        done = waiting.until_passive(workflow.workflow_id, RUN_SECONDS)
-    if not done:
-        raise Broken(f"The workflow {name} did not come to rest within {RUN_SECONDS:.0f} s.")

@@ -167,26 +167,14 @@ def diagram(context: Context, name: str, language: str | None) -> None:
 def run(context: Context, name: str, variable: tuple[str, ...], wait: float | None, as_json: bool) -> None:
     """Start NAME if needed, execute what is pending, wait until it has nothing to do; 1 when it failed."""
     context.setup()
-    from envoi.engine import access, commands, supervision, waiting
-    from envoi.engine.commands import Command
-    from envoi.engine.models import State
+    from envoi.engine import supervision, waiting
     from envoi.kernel.rights import at_command_line
 
     actor = at_command_line()
-    found = access.find(actor, name)
     newest = supervision.journal(actor, name, limit=1)
     seen = newest[0].id if newest else 0
     with _some_worker(context):
-        if found.state in (State.EDITION, State.FINISHED, State.PAUSED):
-            parameters = {"variables": _variables(variable)} if variable else {}
-            commands.post(actor, name, Command.START, **parameters)
-            done = waiting.until_passive(found.workflow_id, wait)
-        else:
-            done = waiting.until_passive(found.workflow_id, wait)
-        found.refresh_from_db()
-        if done and found.state == State.STARTED:
-            commands.post(actor, name, Command.WAKEUP)
-            done = waiting.until_passive(found.workflow_id, wait)
+        done = waiting.run_through(actor, name, seconds=wait, variables=_variables(variable))
     detail = supervision.workflow(actor, name, _language())
     lines = list(
         reversed(supervision.journal(actor, name, language=_language(), after_id=seen, limit=10_000))

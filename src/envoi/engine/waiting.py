@@ -5,9 +5,13 @@ command line).
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
-from envoi.engine import sql, ticker
+from envoi.engine import access, commands, sql, ticker
+from envoi.engine.models import State
 from envoi.kernel import clock
+from envoi.kernel.rights import Actor
 
 STEP_S = 0.05
 
@@ -36,6 +40,26 @@ def until_passive(workflow_id: int, seconds: float | None) -> bool:
             return False
         time.sleep(STEP_S)
     return True
+
+
+def run_through(
+    actor: Actor, name: str, *, seconds: float | None = None, variables: Mapping[str, Any] | None = None
+) -> bool:
+    """Start a workflow if it does not run, execute what is pending, and wait until it has nothing to do.
+
+    It needs a worker, and no open transaction. `seconds` each for the start and for the execution; False when
+    they have gone by before. Raises as `commands.post`.
+    """
+    found = access.find(actor, name)
+    if found.state in (State.EDITION, State.FINISHED, State.PAUSED):
+        given: dict[str, Any] = {"variables": dict(variables)} if variables else {}
+        commands.post(actor, name, commands.Command.START, **given)
+    done = until_passive(found.workflow_id, seconds)
+    found.refresh_from_db()
+    if done and found.state == State.STARTED:
+        commands.post(actor, name, commands.Command.WAKEUP)
+        done = until_passive(found.workflow_id, seconds)
+    return done
 
 
 def worker_alive() -> bool:
