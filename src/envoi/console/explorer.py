@@ -14,7 +14,10 @@ from envoi.kernel.models import Folder
 @under(Word.EXPLORER)
 def root(request: HttpRequest) -> HttpResponse:
     """Show the tree alone; on a small screen it is a page of its own."""
-    return render(request, "console/explorer/root.html", {"roots": tree.roots(actor_of_request(request))})
+    actor = actor_of_request(request)
+    opened = tree.remembered(request, actor)
+    context = {"roots": tree.roots(actor, opened=opened), "tree_memory": tree.memory(actor)}
+    return render(request, "console/explorer/root.html", context)
 
 
 @under(Word.EXPLORER)
@@ -46,7 +49,8 @@ def frame(request: HttpRequest, here: Folder) -> dict[str, object]:
     return {
         "folder": here,
         "folder_label": folders.label_of(here),
-        "roots": tree.roots(actor, current=here.path),
+        "roots": tree.roots(actor, current=here.path, opened=tree.remembered(request, actor)),
+        "tree_memory": tree.memory(actor),
         "crumbs": crumbs(request, here),
     }
 

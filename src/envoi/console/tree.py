@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from django.http import HttpRequest
 from django.urls import reverse
 
 from envoi.console import folder_kinds
 from envoi.kernel import folders
 from envoi.kernel.models import Folder
 from envoi.kernel.rights import Actor
+
+LONGEST_NUMBER = 19
+"""Digits of a number that the database still takes."""
 
 
 @dataclass
@@ -33,8 +37,19 @@ def address_of(folder: Folder) -> str:
     return reverse("console:folder", args=[folder.path.strip("/")])
 
 
-def roots(actor: Actor, *, current: str = "") -> list[Branch]:
-    """Return the tree that the actor sees, open down to the folder at the path `current`."""
+def memory(actor: Actor) -> str:
+    """Return the name of the cookie that says which folders this operator has open."""
+    return f"envoi_tree_{actor.operator_id}"
+
+
+def remembered(request: HttpRequest, actor: Actor) -> frozenset[int]:
+    """Return the numbers of the folders that the operator has left open in this browser."""
+    said = request.COOKIES.get(memory(actor), "")
+    return frozenset(int(each) for each in said.split(".") if each.isdecimal() and len(each) < LONGEST_NUMBER)
+
+
+def roots(actor: Actor, *, current: str = "", opened: frozenset[int] = frozenset()) -> list[Branch]:
+    """Return the tree that the actor sees: open down to the path `current`, and at `opened`."""
     counted = folder_kinds.counts(actor)
     branches: dict[int, Branch] = {}
     top: list[Branch] = []
@@ -44,7 +59,7 @@ def roots(actor: Actor, *, current: str = "") -> list[Branch]:
             label=folders.label_of(folder),
             address=address_of(folder),
             icon=folder_kinds.icon_of(folder.model),
-            open=current != folder.path and current.startswith(folder.path),
+            open=folder.folder_id in opened or (current != folder.path and current.startswith(folder.path)),
             current=current == folder.path,
         )
         branches[folder.folder_id] = branch

@@ -52,7 +52,7 @@ def text(client: Client, address: str, status: int = 200) -> str:
 def test_the_tree_is_open_down_to_the_folder_of_the_page(admin):
     page = text(admin, "/explorer/administration/platform/options/")
     assert re.search(
-        r'>Administration</a><details open><summary aria-label="Folders in Administration">', page
+        r'>Administration</a><details data-folder="\d+" open><summary aria-label="Folders in Administration">', page
     )
     assert '<a href="/explorer/administration/platform/options/" aria-current="page">' in page
     assert re.findall(r'class="crumb">(.*?)</ol>', page)[0].count("<li>") == 3
@@ -347,3 +347,19 @@ def test_refusals_speak_the_language_of_the_reader():
     assert "fred ne peut démarrer des workflows techniques" in page
     page = reader.get("/workflows/rien").content.decode()
     assert "Il n’y a pas de workflow" in page
+
+
+@pytest.mark.parametrize("nonsense", ["", "x", "1.2.x..9", "9" * 40])
+def test_the_tree_is_drawn_as_its_cookie_says(nonsense):
+    operator = make_operator("tess", ("ADMINISTRATION",))
+    browser = Client()
+    browser.force_login(operator, "django.contrib.auth.backends.ModelBackend")
+    folder = Folder.objects.get(path="/administration/")
+
+    def drawn(value: str) -> str:
+        browser.cookies[f"envoi_tree_{operator.pk}"] = value
+        return browser.get("/explorer/").content.decode()
+
+    mark = f'<details data-folder="{folder.pk}" open>'
+    assert mark not in drawn(nonsense)
+    assert mark in drawn(f"{nonsense}.{folder.pk}")

@@ -129,6 +129,15 @@
     }
   });
 
+  // Which folders are open is kept in a cookie, which the server reads when it draws the tree.
+  document.addEventListener("toggle", ({ target }) => {
+    const tree = target.closest?.(".tree[data-memory]");
+    if (!tree) return;
+    const ids = [...tree.querySelectorAll("details[open]")].map((folder) => folder.dataset.folder).slice(0, 200);
+    const secure = location.protocol === "https:" ? ";secure" : "";
+    document.cookie = `${tree.dataset.memory}=${ids.join(".")};path=/;max-age=31536000;samesite=lax${secure}`;
+  }, true);
+
   // In the tree, right opens a folder and left closes it.
   document.addEventListener("keydown", (event) => {
     const branch = event.target.closest?.(".tree a")?.nextElementSibling;
