@@ -1,13 +1,18 @@
-"""Lines for the journal: kept in memory while an activity works, written with its transaction or with its
-failure.
+"""Lines for the journal: kept in memory while an activity works, written with its transaction or its failure.
+
+Those of one that works for longer are shown before, on another connection, and stay even if it is rolled
+back: they tell what was tried.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from django.db import transaction
 
 from envoi.engine import sql
 from envoi.engine.models import Level
@@ -33,6 +38,9 @@ class Pen:
         self.activity = activity
         self.task_id = task_id
         self.lines: list[Line] = []
+        self._shown = 0
+        self._sealed = False
+        self._gate = threading.Lock()
 
     def __call__(
         self,
@@ -58,6 +66,29 @@ class Pen:
     def error(self, message: str, **params: Any) -> None:
         """Add a line of level error."""
         self._write(Level.ERROR, message, params)
+
+    def show(self, workflow_id: int, run_number: int, *, parent_task_id: int | None = None) -> None:
+        """Write the lines so far, on the connection of the thread that calls, which is not the activity's."""
+        with self._gate:
+            lines = self.lines[self._shown :]
+            if self._sealed or not lines:
+                return
+            with transaction.atomic():
+                write(workflow_id, run_number, lines, parent_task_id=parent_task_id)
+                # So that pages show it. The row may be locked by the activity itself.
+                sql.run(
+                    """UPDATE xtk_workflow SET version = version + 1 WHERE workflow_id = (SELECT workflow_id
+                       FROM xtk_workflow WHERE workflow_id = %(workflow)s FOR NO KEY UPDATE SKIP LOCKED)""",
+                    {"workflow": workflow_id},
+                )
+            self._shown += len(lines)
+
+    def seal(self) -> None:
+        """The work is done: what comes now is written with its end, and so is what was not shown yet."""
+        with self._gate:
+            if not self._sealed:
+                self._sealed = True
+                del self.lines[: self._shown]
 
     def _write(self, level: Level, message: str, params: Mapping[str, Any]) -> None:
         self(level, message, params, activity=params.get("activity"), task_id=params.get("task"))

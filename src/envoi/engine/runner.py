@@ -51,6 +51,8 @@ class Cancellation:
 
     token: uuid.UUID | None = None
     """The lease under which it works; None until the claim is committed."""
+    show: Callable[[], None] = lambda: None
+    """Writes the lines of its journal so far, on the connection of the thread that calls."""
     requested: bool = False
     callbacks: list[Callable[[], None]] = field(default_factory=list)
 
@@ -153,6 +155,9 @@ def run_task(
 def _work(claim: sql.Row, lease: Lease, cancellation: Cancellation) -> Lease | None:
     pen = Pen(claim["activity"], claim["task_id"])
     token = lease.token
+    cancellation.show = lambda: pen.show(
+        claim["workflow_id"], claim["run_number"], parent_task_id=claim["parent_task_id"]
+    )
     try:
         definition = definitions.of(claim["workflow_id"], claim["definition_number"])
         activity = definition.by_name.get(claim["activity"])
@@ -162,10 +167,12 @@ def _work(claim: sql.Row, lease: Lease, cancellation: Cancellation) -> Lease | N
         with transaction.atomic():
             ctx = _context(claim, activity, definition, pen, cancellation)
             outcome = _run(kind, ctx)
+            pen.seal()
             return _settle(claim, lease, ctx, outcome, pen)
     except Fenced:
         logger.warning("task %s: the lease was lost, the work is rolled back", claim["task_id"])
     except BaseException as error:
+        pen.seal()
         if connection_lost(error):
             connection.close()
             try:

@@ -171,6 +171,9 @@ class Beat(threading.Thread):
                     self.look()
             except (DatabaseError, psycopg.Error) as error:
                 logger.warning("no beat: %s", lifecycle.describe(error))
+            except Exception:
+                logger.exception("a beat failed; it goes on")
+            if not self.stopping.is_set():
                 connection.close()
                 self.stopping.wait(min(RECONNECT_S, ticker.BEAT_S))
         connection.close()
@@ -218,6 +221,8 @@ class Beat(threading.Thread):
             self._give_back_lost(leases)
         for task in held:
             cancellation = runner.running.get(task["task_id"])
+            if cancellation is not None and cancellation.token == task["lease_token"]:
+                cancellation.show()
             if task["cancel_requested"] and cancellation is not None:
                 cancellation.request()
                 # Again at each beat: the first cancel meets nothing when the activity is between two

@@ -7,7 +7,7 @@ from envoi.postgres import server
 from envoi.postgres.errors import NotAnswering
 
 
-class Enough(Exception):
+class Enough(Exception):  # noqa: N818
     """Ends the look-out of the test."""
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from envoi.engine import commands, sql, testing
+from envoi.engine import commands, sql, supervision, testing
 from envoi.engine.commands import Command
 from envoi.engine.definition import Activity
 from envoi.engine.models import State, Task, TaskState, Worker
@@ -31,6 +31,11 @@ def post(workflow, command, actor=None, **parameters):
 def started_up_to(workflow, activity):
     """Start it and run until a task of `activity` is due; returns that task's number."""
     post(workflow, Command.START)
+    return started_task(workflow, activity)
+
+
+def started_task(workflow, activity):
+    """Run until a task of `activity` is due; returns that task's number."""
     while True:
         task = Task.objects.filter(workflow=workflow, activity=activity, status=TaskState.PENDING).last()
         if task is not None and task.queued:
@@ -207,3 +212,34 @@ def test_what_an_expired_lease_still_computes_is_ended(committed_db):
         thread.join(20)
         assert not thread.is_alive()
     assert tasks(workflow)[-1] == ("loop", "pending")
+
+
+def works_in_steps(*, actor, ctx):
+    """Say something, wait for the gate, and fail if the workflow says so."""
+    ctx.info("step one")
+    testing.passes_the_gate(actor=actor)
+    ctx.info("step two")
+    if ctx.instance_variables.get("bad"):
+        raise RuntimeError("too bad")
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_lines_of_a_long_activity_are_shown_while_it_works_and_stay(committed_db, gate, monkeypatch, bad):
+    monkeypatch.setattr(testing, "nothing", works_in_steps)
+    workflow = make_workflow(chain(start(), call(), end()))
+    me = Worker.objects.create(name="me", host="here", pid=1, threads=1, started_at=clock.now())
+    commands.post(admin_actor(), workflow.internal_name, Command.START, variables={"bad": bad})
+    task = started_task(workflow, "work")
+    with in_thread(task, worker_id=me.worker_id):
+        wait_for(gate)
+        before = supervision.version(admin_actor(), workflow.internal_name)
+        beat = Beat(me.worker_id)
+        beat.look()
+        beat.look()
+        assert lines(workflow)[-1] == "step one"
+        assert supervision.version(admin_actor(), workflow.internal_name) > before
+    run_until_passive()
+    assert state_of(workflow) == (State.PAUSED if bad else State.FINISHED)
+    said = lines(workflow)
+    assert [said.count(text) for text in ("step one", "step two", "too bad")] == [1, 1, int(bad)]
+    assert said.index("step one") < said.index("step two")
