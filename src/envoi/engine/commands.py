@@ -103,7 +103,7 @@ def post(actor: Actor, name: str, command: Command, **parameters: Any) -> int:
         if state not in _FROM[command]:
             raise Conflict(
                 gettext("%(command)s is not possible for %(name)s: its state is %(state)s.")
-                % {"command": command.value, "name": name, "state": state.label}
+                % {"command": command.value, "name": name, "state": gettext(state.label)}
             )
         _check(workflow, command, state, parameters)
         if command is Command.RESTART_TASK:
@@ -446,6 +446,11 @@ _PARAMETERS = {
     Command.RESTART_TASK: {"activity"},
     Command.POST_EVENT: {"activity", "transition", "variables", "complete"},
 }
+_STATES = (
+    _("editing"), _("starting"), _("started"), _("pausing"), _("paused"), _("resuming"), _("stopping"),
+    _("restarting"), _("finished"),
+)  # fmt: skip
+"""Labels of `State`, here for the catalogue."""
 _TO = {
     Command.START: _("start"),
     Command.SIMULATE: _("start"),

@@ -157,7 +157,7 @@ def delete(actor: Actor, name: str) -> None:
         if workflow.state not in (State.EDITION, State.FINISHED):
             raise Conflict(
                 _("%(name)s is %(state)s. Stop it, then delete it.")
-                % {"name": name, "state": State(workflow.state).label}
+                % {"name": name, "state": _(State(workflow.state).label)}
             )
         audit.record(actor, ENTITY, workflow.internal_name, audit.DELETED, workflow.workflow_id)
         remove(workflow)
