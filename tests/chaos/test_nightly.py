@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from difflib import unified_diff
 from pathlib import Path
+from pprint import pformat
 
 import pytest
 from django.conf import settings
@@ -110,7 +112,7 @@ def test_killed_at_ten_moments_it_ends_as_if_undisturbed(name, committed_db, clo
             for worker in Worker.objects.filter(state=WorkerState.RUNNING).values_list("pk", flat=True):
                 ticker.bury(worker)
             disturbed = outcome(case, clock, due)
-        assert disturbed == undisturbed, f"killed before statement {moment} of {sent}"
+        assert differences(undisturbed, disturbed) == [], f"killed before statement {moment} of {sent}"
 
 
 class Stage:
@@ -155,6 +157,11 @@ def outcome(case: Case, clock: kernel_clock.Frozen, due: datetime) -> dict[str, 
     first = picture(case)
     run_to(due + case.next_run, clock)
     return picture(case) | {"first": first}
+
+
+def differences(one: dict[str, object], other: dict[str, object]) -> list[str]:
+    written = [pformat(each, width=400).splitlines() for each in (one, other)]
+    return list(unified_diff(*written, n=0, lineterm=""))
 
 
 def picture(case: Case) -> dict[str, object]:
