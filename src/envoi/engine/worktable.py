@@ -84,22 +84,24 @@ def drop_all(workflow_id: int) -> int:
 def drop_unneeded(workflow_id: int) -> int:
     """Drop, in the caller's transaction, the tables that nothing of a workflow will read again (A20).
 
-    Needed is what the variables of an open task, of an event that waits or feeds one, or of the instance
-    name. Where results are kept, and in the copy of a sub-workflow, the last one of each transition stays
-    too. Returns how many were dropped.
+    Needed is what the variables of an open task, of an event that feeds one, or of the instance name. Events
+    that wait for a target are there only while the workflow is paused, and then nothing is dropped. Where
+    results are kept, and in the copy of a sub-workflow, the last table of each transition stays too. Returns
+    how many were dropped.
     """
     return _drop(
         sql.rows(
             """WITH w AS (SELECT workflow_id, run_number, variables,
                    keep_results OR parent_task_id IS NOT NULL AS keeps
                    FROM xtk_workflow WHERE workflow_id = %(workflow)s),
-                 open AS (SELECT task_id, variables || memory AS variables FROM xtk_workflow_task
-                   WHERE workflow_id = %(workflow)s AND status IN (0, 2, 5, 6)),
+                 open AS (SELECT t.task_id, t.variables || t.memory AS variables
+                   FROM w JOIN xtk_workflow_task t ON t.workflow_id = w.workflow_id
+                     AND t.run_number = w.run_number AND t.status IN (0, 2, 5, 6)),
                  named AS (
                    SELECT variables FROM w
                    UNION ALL SELECT variables FROM open
-                   UNION ALL SELECT variables FROM xtk_workflow_event WHERE workflow_id = %(workflow)s
-                     AND (status < 3 OR task_id IN (SELECT task_id FROM open))
+                   UNION ALL SELECT e.variables FROM open JOIN xtk_workflow_event e
+                     ON e.task_id = open.task_id
                    UNION ALL SELECT last.variables FROM w, LATERAL (
                      SELECT DISTINCT ON (source, transition) variables FROM xtk_workflow_event e
                      WHERE w.keeps AND e.workflow_id = w.workflow_id AND e.run_number = w.run_number
