@@ -52,7 +52,9 @@ def text(client: Client, address: str, status: int = 200) -> str:
 def test_the_tree_is_open_down_to_the_folder_of_the_page(admin):
     page = text(admin, "/explorer/administration/platform/options/")
     assert re.search(
-        r'>Administration</a><details data-folder="\d+" open><summary aria-label="Folders in Administration">', page
+        r'>Administration</a><details data-folder="\d+" open>'
+        r'<summary aria-label="Folders in Administration">',
+        page,
     )
     assert '<a href="/explorer/administration/platform/options/" aria-current="page">' in page
     assert re.findall(r'class="crumb">(.*?)</ol>', page)[0].count("<li>") == 3
