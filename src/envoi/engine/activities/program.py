@@ -4,7 +4,11 @@ programs.
 What a program does outside of the database cannot be rolled back: after a crash it is run again.
 """
 
+import contextlib
+import os
+import signal
 import subprocess
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,13 +69,23 @@ class Program(ActivityType):
             )
         except OSError as error:
             raise Failed(f"{program} cannot be run: {error.strerror}.") from error
-        ctx.on_cancel(process.kill)
+        over = threading.Event()
+
+        def end() -> None:
+            """End it with all that it has started; its number is its own until nothing of it is left."""
+            if not over.is_set():
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+        ctx.on_cancel(end)
         try:
             output, _errors = process.communicate(timeout=limit_of(ctx.activity) or None)
         except subprocess.TimeoutExpired:
-            process.kill()
+            end()
             process.communicate()
             raise Failed(f"{program} ran longer than {limit_of(ctx.activity):g} s and was ended.") from None
+        finally:
+            over.set()
         for line in output.splitlines()[:MOST_LINES]:
             ctx.info("%(line)s", line=line)
         if process.returncode:

@@ -1,5 +1,7 @@
 """External tasks, initialization scripts, collisions, commands that cannot be carried out."""
 
+import time
+
 import psycopg
 
 from envoi.engine import commands, testing
@@ -40,6 +42,15 @@ def test_a_program_takes_a_right_and_its_code_counts(db, clock):
     assert "/bin/false ended with 1." in lines(failed)
     slow = begin(make_workflow(chain(start(), program("30", path="/bin/sleep", timeout_s=0.2), end())))
     assert "/bin/sleep ran longer than 0.2 s and was ended." in lines(slow)
+
+
+def test_a_program_is_ended_with_all_that_it_has_started(db, clock):
+    options.set("XtkWorkflow_Programs", "/bin/sh", actor=admin_actor(), data_type=DataType.MEMO)
+    began = time.monotonic()
+    slow = program("-c", "sleep 60 & exit", path="/bin/sh", timeout_s=0.2)
+    workflow = begin(make_workflow(chain(start(), slow, end())))
+    assert "/bin/sh ran longer than 0.2 s and was ended." in lines(workflow)
+    assert time.monotonic() - began < 30
 
 
 def test_an_initialization_script_changes_this_task_only(db, clock):
