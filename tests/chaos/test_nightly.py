@@ -135,6 +135,8 @@ class Stage:
         def victim(deadly: int) -> subprocess.Popen[bytes]:
             environment = os.environ | self.prepared.env | {
                 "DATABASE_URL": self.lease.url(dbname=name), "ENVOI_CLOCK_FILE": str(self.clock_file),
+                # Mails name the instance; the one of this process is called after it.
+                "ENVOI_INSTANCE_NAME": settings.CONFIG.instance.name,
             }  # fmt: skip
             command = [sys.executable, str(VICTIM), str(deadly), str(self.file)]
             started.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))

@@ -103,7 +103,7 @@ def test_a_run_reports_each_test_and_fails_for_what_it_leaves(tmp_path, spread):
         return subprocess.run(
             [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", *spread, *arguments],
             cwd=tmp_path,
-            env=os.environ | {"ENVOI_TEST_PATIENCE": "0.5"} | more,
+            env=os.environ | {"ENVOI_TEST_PATIENCE": "0.5", "ENVOI_TEST_NO_SKIPS": ""} | more,
             capture_output=True,
             text=True,
             check=False,
