@@ -1,8 +1,7 @@
 """Who may see and operate which workflow (engine.md §8.1).
 
 ADMINISTRATION: everything. WORKFLOW: those in folders that one may read, but for technical workflows, which
-only
-administrators start, stop or change. Without either: nothing.
+only administrators start, stop or change. Without either: nothing.
 """
 
 from __future__ import annotations

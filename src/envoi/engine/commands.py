@@ -1,8 +1,7 @@
 """Commands to a workflow: who may give which, what each would do, and how it is applied (engine.md §3).
 
 A command is checked and written by whoever gives it; the state then says that it was asked for. A worker
-that serves the
-workflow's affinity applies it. Only the unconditional stop acts at once.
+that serves the workflow's affinity applies it. Only the unconditional stop acts at once.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The dispatcher: each due activity is one job (architecture §3.2). Four methods: enqueue, schedule, cancel,
-run.
+"""The dispatcher: each due activity is one job (architecture §3.2). Four methods: enqueue, schedule,
+cancel, run.
 
 Jobs are deferred on the caller's connection, so they exist exactly when the change that made them due is
-committed. A job
-carries nothing but a number; what is true stands in our rows, so a job too many or twice does no harm.
+committed. A job carries nothing but a number; what is true stands in our rows, so a job too many or twice
+does no harm.
 """
 
 from __future__ import annotations

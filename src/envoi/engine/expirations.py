@@ -1,10 +1,8 @@
 """Expirations: what happens when nobody has answered or signalled in time (engine.md §7.3).
 
 Stored in the activity's parameter `expirations`: [{"name": "timeout", "delay_s": 3600, "terminate": true}]
-with, instead
-of `delay_s` (after the task's start), `at` (a date) or `before` (a date) and `before_s` (seconds before it).
-Each has a
-transition of its name and of kind "timeout".
+with, instead of `delay_s` (after the task's start), `at` (a date) or `before` (a date) and `before_s`
+(seconds before it). Each has a transition of its name and of kind "timeout".
 """
 
 from __future__ import annotations

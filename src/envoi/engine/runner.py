@@ -1,10 +1,8 @@
 """Runs one task: claim, work, settle (architecture §2.3, §3.1).
 
 The claim commits first: lease token, worker, server process, start. The activity's transaction then ends
-with what it led
-to, and last of all with the task's own row, `WHERE lease_token = mine`. Whoever lost the lease changes no
-row there and
-rolls everything back.
+with what it led to, and last of all with the task's own row, `WHERE lease_token = mine`. Whoever lost the
+lease changes no row there and rolls everything back.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The timer: queues tasks whose date has come, and mends what dead workers left (architecture §3.2).
 
 One process at a time holds the lock and ticks; it sleeps until the next date or a notification, so idle
-workflows cost
-nothing. Dates are compared with the product's clock; whether a worker lives is measured on our monotonic
-clock alone.
+workflows cost nothing. Dates are compared with the product's clock; whether a worker lives is measured on
+our monotonic clock alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""How a package writes a workflow that it ships: the table of activities is the diagram (checked at import).
+"""How a package writes a workflow that it ships: the table of activities is the diagram (checked at
+import).
 
     workflow = Workflow(
         name="aliasCleansing",
@@ -11,8 +12,7 @@
     )
 
 The file is `workflows/alias_cleansing.py` of the package; it is found by its `workflow` and stored when the
-package is
-installed or upgraded. What an operator changed is never overwritten (architecture §3.10).
+package is installed or upgraded. What an operator changed is never overwritten (architecture §3.10).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""The contract of an activity type, and what one execution gets and gives (engine.md §5, architecture §3.1).
+"""The contract of an activity type, and what one execution gets and gives (engine.md §5, architecture
+§3.1).
 
 A type is a class with `run(ctx) -> Outcome` in a file of this folder (or of a package's `activities`).
-Everything that
-`run` writes to the database commits together with the transitions that it fires; it never commits by itself.
+Everything that `run` writes to the database commits together with the transitions that it fires; it never
+commits by itself.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Call: runs one of our own services; how our technical workflows are made (exported as `nlmodule`).
 
 Parameters: `function`, "package.module:function". It takes the actor as keyword and may take `ctx`. It
-returns None, a
-number (`recCount`), a dict of event variables, or an `Outcome` of its own.
+returns None, a number (`recCount`), a dict of event variables, or an `Outcome` of its own.
 """
 
 import importlib
