@@ -134,7 +134,11 @@ def _when_it_answers(
 
 def _try(place: Place, lock: int) -> Lease | str:
     """A Lease if the server answers the role envoi, else what it said."""
-    passwords = read_passwords(place.home)
+    try:
+        passwords = read_passwords(place.home)
+    except NotRunning as error:
+        # A keeper lives, and has only just settled where a new instance lies: it makes them next.
+        return _one_line(error)
     connection = {
         "host": place.socket,
         "port": "5432",

@@ -14,13 +14,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from envoi.postgres import logfile
+from envoi.postgres import logfile, server
 from envoi.postgres.alone import stop
 from envoi.postgres.errors import NotRunning, ServerFailed, WrongMajor
 from envoi.postgres.find import TOOLS, find_pg_bin
 from envoi.postgres.leftovers import named_pid, processes_in
 from envoi.postgres.locks import keeper_lives
 from envoi.postgres.logfile import LogFile
+from envoi.postgres.passwords import read_passwords
 from envoi.postgres.remove import remove
 from envoi.postgres.server import acquire, revive
 from envoi.postgres.tests.support import (
@@ -106,6 +107,23 @@ def test_without_start_nothing_is_started(blank: Path) -> None:
     wait_for(lambda: running(blank) is None and not keeper_lives(blank))
     with pytest.raises(NotRunning, match="does not run"):
         acquire(blank, start=False)
+
+
+def test_a_command_that_comes_before_the_passwords_waits_for_them(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def not_yet(place: Path) -> dict[str, str]:
+        asked.append(place)
+        if len(asked) < 3:
+            raise NotRunning(f"{place}: no passwords yet")
+        return read_passwords(place)
+
+    monkeypatch.setattr(server, "read_passwords", not_yet)
+    with acquire(home) as lease, psycopg.connect(lease.dsn()) as session:
+        assert session.execute("SELECT 1").fetchone() == (1,)
+    assert len(asked) >= 3
 
 
 def test_commands_that_come_at_once_share_one_server(home: Path) -> None:
