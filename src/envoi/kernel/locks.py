@@ -8,7 +8,6 @@ from django.db import connection
 
 SPACE = 0x656E7669
 """First half of the two-part key: keeps ours apart from those of other software on the same server."""
-_SPACE = SPACE
 
 
 class Lock(IntEnum):
