@@ -1,6 +1,7 @@
 """Properties, commands with parameters, the diagram's size and the tree's memory, as a browser has them."""
 
 import re
+import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -68,16 +69,30 @@ def test_the_tree_opens_as_it_was_left(visit, site):
     page = visit("/explorer/")
     branch = page.locator(".tree > li > details:not([open])").first
     folder = branch.get_attribute("data-folder")
+
+    def remembered():
+        kept = "&".join(each["value"] for each in page.context.cookies())
+        return re.search(rf"(^|\W){folder}\b", kept) is not None
+
     branch.locator("> summary").click()
-    page.wait_for_function(f"/[=.]{folder}\\b/.test(document.cookie)")
+    wait_until(remembered)
     page.goto("/")
     page.goto("/explorer/")
     expect(page.locator(f'.tree details[data-folder="{folder}"][open]')).to_be_attached()
     page.locator(f'.tree details[data-folder="{folder}"] > summary').first.click()
     # The browser tells of the change a moment after it.
-    page.wait_for_function(f"!/[=.]{folder}\\b/.test(document.cookie)")
+    wait_until(lambda: not remembered())
     page.goto("/explorer/")
     expect(page.locator(f'.tree details[data-folder="{folder}"][open]')).not_to_be_attached()
+
+
+def wait_until(done):
+    """Wait for what no locator shows."""
+    for _ in range(200):
+        if done():
+            return
+        time.sleep(0.05)
+    raise AssertionError("It did not come within 10 s.")
 
 
 @pytest.mark.parametrize(("width", "dark", "language"), [(1280, False, "en"), (390, True, "fr")])

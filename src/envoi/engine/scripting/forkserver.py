@@ -125,7 +125,9 @@ def _become_child(talk: socket.socket, run: Callable[[socket.socket], None]) -> 
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != _SERVER:
             return
-        run(socket.socket(fileno=kept))
+        conversation = socket.socket(fileno=kept)
+        conversation.sendall(b"+")  # before this byte the caller may still ask for another child
+        run(conversation)
         status = 0
     except MemoryError:
         status = MEMORY_EXIT

@@ -58,23 +58,41 @@ class Child:
 
 
 def child() -> Child:
-    """Return a new child. Raises Broken when none can be made, Retry when something ends them."""
+    """Return a new child that is ready for its job.
+
+    Raises Broken when none can be made, Retry when something ends them or the machine has no room for one.
+    """
     for _ in range(2):
-        control = _control()
+        process, control = _server()
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         try:
             socket.send_fds(control, [b"+"], [theirs.fileno(), write])
         except OSError:
-            ours.close()
-            os.close(read)
-            _forget(control)
-            continue
+            asked = False
+        else:
+            asked = True
         finally:
             theirs.close()
             os.close(write)
-        return Child(ours, read)
+        # A server that is being killed may still take what is sent; only an answer shows that a child lives.
+        if asked and _is_ready(ours):
+            return Child(ours, read)
+        ours.close()
+        os.close(read)
+        if not _forget(process, control):
+            raise Retry("The machine has no room for the process of a script.", seconds=5)
     raise Retry("The process that runs scripts was ended from outside twice in a row.", seconds=1)
+
+
+def _is_ready(talk: socket.socket) -> bool:
+    talk.settimeout(_START_SECONDS)
+    try:
+        return talk.recv(1) == b"+"
+    except OSError:
+        return False
+    finally:
+        talk.settimeout(None)
 
 
 def stop() -> None:
@@ -84,14 +102,14 @@ def stop() -> None:
             _end(*_running)
 
 
-def _control() -> socket.socket:
+def _server() -> tuple[subprocess.Popen[bytes], socket.socket]:
     global _running
     with _lock:
         if _running is not None and _running[0].poll() is not None:
             _end(*_running)
         if _running is None:
             _running = _start()
-        return _running[1]
+        return _running
 
 
 def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
@@ -128,10 +146,16 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
     return process, ours
 
 
-def _forget(control: socket.socket) -> None:
+def _forget(process: subprocess.Popen[bytes], control: socket.socket) -> bool:
+    """Let a server go that has ended; False when it lives."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(1)
+    if process.poll() is None:
+        return False
     with _lock:
         if _running is not None and _running[1] is control:
             _end(*_running)
+    return True
 
 
 def _end(process: subprocess.Popen[bytes], control: socket.socket) -> None:
