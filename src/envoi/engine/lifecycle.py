@@ -83,8 +83,7 @@ def begin(
     fresh = sql.one(
         """UPDATE xtk_workflow SET state = 11, failed = false, run_number = run_number + 1, start_state = 0,
              started_at = %(now)s, started_by_id = %(operator)s, finished_at = NULL, paused_at = NULL,
-             paused_notices = 0, stopped_by_hand = false, simulation = %(simulation)s, variables =
-             %(variables)s,
+             stopped_by_hand = false, simulation = %(simulation)s, variables = %(variables)s,
              version = version + 1
            WHERE workflow_id = %(workflow)s RETURNING run_number""",
         {
@@ -139,8 +138,9 @@ def resume(row: sql.Row, pen: Pen, *, operator: str) -> None:
     workflow, run = row["workflow_id"], row["run_number"]
     pen.info(_("Resuming workflow (operator '%(operator)s')"), operator=operator)
     _set_state(workflow, State.STARTED, failed=False)
-    sql.run("UPDATE xtk_workflow SET paused_at = NULL, paused_notices = 0 WHERE workflow_id = %(workflow)s",
-            {"workflow": workflow})  # fmt: skip
+    sql.run(
+        "UPDATE xtk_workflow SET paused_at = NULL WHERE workflow_id = %(workflow)s", {"workflow": workflow}
+    )
     step = step_of(row, pen, now)
     tasks = sql.rows(
         """UPDATE xtk_workflow_task SET forced = forced OR status = 6, status = 0, due_at = CASE

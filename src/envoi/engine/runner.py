@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import actors, definitions, dispatcher, journal, lifecycle, scripts, sql, worktable
+from envoi.engine import definitions, dispatcher, journal, lifecycle, scripts, sql, worktable
 from envoi.engine.activities import kind_of
 from envoi.engine.activities.base import (
     ActivityType,
@@ -35,6 +35,7 @@ from envoi.engine.models import State, TaskState
 from envoi.kernel import clock
 from envoi.kernel.errors import Retry
 from envoi.kernel.models import Operator
+from envoi.kernel.rights import Actor, actor_with_id, internal
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,8 @@ running: dict[int, Cancellation] = {}
 _LOADED = """t.task_id, t.activity, t.variables AS task_variables, t.memory, t.woken, t.forced, t.created_at,
     t.attempts, w.workflow_id, w.internal_name, w.label, w.run_number, w.definition_number,
     w.variables, w.timezone, w.simulation, w.show_sql, w.affinity, w.started_by_id, w.parent_task_id,
+    coalesce((SELECT l.operator_id FROM xtk_workflow_login l WHERE l.workflow_id = w.workflow_id),
+      w.started_by_id) AS runs_as,
     (SELECT jsonb_agg(jsonb_build_object('event_id', e.event_id, 'source', e.source,
       'transition', e.transition, 'variables', e.variables) ORDER BY e.event_id)
       FROM xtk_workflow_event e WHERE e.task_id = t.task_id) AS events"""
@@ -309,6 +312,13 @@ def _claim_next(step: Step, lease: Lease, affinity: str) -> Lease | None:
 _MISSING = object()
 
 
+def _actor(runs_as: int | None) -> Actor:
+    """Return in whose name a workflow runs (engine.md §8.1): the execution account's, else that of who
+    started it, else the instance's own.
+    """
+    return internal() if runs_as is None else actor_with_id(runs_as)
+
+
 def _context(
     claim: sql.Row, activity: Activity, definition: Definition, pen: Pen, cancellation: Cancellation
 ) -> TaskContext:
@@ -335,7 +345,7 @@ def _context(
         woken=claim["woken"],
         simulation=claim["simulation"],
         journal=pen,
-        load_actor=lambda: actors.of_workflow(claim["workflow_id"], claim["started_by_id"]),
+        load_actor=lambda: _actor(claim["runs_as"]),
         cancelled=lambda: cancellation.requested,
         on_cancel=cancellation.register,
         attempts=claim["attempts"],

@@ -197,12 +197,29 @@ def workflow(actor: Actor, name: str, language: str) -> WorkflowDetail:
         return _detail(found, language)
 
 
-def version(actor: Actor, name: str) -> int:
-    """Return the number that grows with each visible change of a workflow; one indexed read.
-    Raises NotFound.
+def version(actor: Actor, name: str) -> tuple[int, ...]:
+    """Return numbers that change with each visible change of a workflow; one small read. Raises NotFound.
+
+    First its own, which grows; then id and version of each copy that it runs as a sub-workflow, whose lines
+    stand in its journal. The copies are read and not counted in the parent's row: a copy that wrote there
+    would wait for its parent, and the parent for it.
     """
-    row = access.visible(actor).filter(internal_name=name).values_list("version", flat=True).first()
-    return access.find(actor, name).version if row is None else row
+    seen = access.visible(actor).filter(internal_name=name).values_list("workflow_id", "version").first()
+    if seen is None:
+        found = access.find(actor, name)
+        seen = found.workflow_id, found.version
+    number, own = seen
+    below = sql.rows(
+        """WITH RECURSIVE below AS (
+             SELECT %(workflow)s::bigint AS workflow_id, 0::bigint AS version
+             UNION ALL
+             SELECT c.workflow_id, c.version FROM below
+             JOIN xtk_workflow_task t ON t.workflow_id = below.workflow_id AND t.status IN (0, 2, 5, 6)
+             JOIN xtk_workflow c ON c.parent_task_id = t.task_id)
+           SELECT workflow_id, version FROM below WHERE workflow_id <> %(workflow)s ORDER BY workflow_id""",
+        {"workflow": number},
+    )
+    return (own, *(part for copy in below for part in (copy["workflow_id"], copy["version"])))
 
 
 def journal(

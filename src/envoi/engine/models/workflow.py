@@ -95,7 +95,6 @@ class Workflow(models.Model):
     stopped_by_hand = models.BooleanField(default=False)
     """Finished because an operator stopped it, not because nothing was left to do."""
     paused_at = models.DateTimeField(null=True)
-    paused_notices = models.IntegerField(default=0)
     last_processing_at = models.DateTimeField(null=True)
     busy_since = models.DateTimeField(null=True)
     """When it last began to have something to do; empty while it waits."""

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Required, TypedDict, Unpack, cast
 
 from envoi.engine.scripting import server, template
 from envoi.engine.scripting.forkserver import MEMORY_EXIT
@@ -143,57 +143,39 @@ def run_script(
     return _result(answer, kind, limits)
 
 
-def evaluate(
-    expression: str,
-    *,
-    variables: Variables,
-    host: Host | None = None,
-    limits: Limits = EXPRESSION_LIMITS,
-    zone: str = "UTC",
-    on_cancel: OnCancel | None = None,
-) -> Value:
+class _Around(TypedDict, total=False):
+    """What surrounds an expression, a condition or a text: `run_script` says what each means."""
+
+    variables: Required[Variables]
+    host: Host
+    limits: Limits
+    zone: str
+    on_cancel: OnCancel | None
+
+
+def evaluate(expression: str, **around: Unpack[_Around]) -> Value:
     """Return the value of an expression; what it changes is forgotten. Raises as `run_script`."""
-    host = host or Closed("in an expression")
-    return run_script(
-        expression, host=host, variables=variables, limits=limits, zone=zone, on_cancel=on_cancel
-    ).returned
+    return _glance(expression, "in an expression", around).returned
 
 
-def holds(
-    condition: str,
-    *,
-    variables: Variables,
-    host: Host | None = None,
-    limits: Limits = EXPRESSION_LIMITS,
-    zone: str = "UTC",
-    on_cancel: OnCancel | None = None,
-) -> bool:
+def holds(condition: str, **around: Unpack[_Around]) -> bool:
     """Return whether a condition counts as true in JavaScript; what it changes is forgotten."""
-    host = host or Closed("in a condition")
-    return run_script(
-        condition, host=host, variables=variables, limits=limits, zone=zone, on_cancel=on_cancel
-    ).truth
+    return _glance(condition, "in a condition", around).truth
 
 
-def render(
-    text: str,
-    *,
-    variables: Variables,
-    host: Host | None = None,
-    limits: Limits = EXPRESSION_LIMITS,
-    zone: str = "UTC",
-    on_cancel: OnCancel | None = None,
-) -> str:
+def render(text: str, **around: Unpack[_Around]) -> str:
     """Return a text with its `<%= … %>` and `<% … %>` carried out. A text without any costs no process."""
     if not template.has_code(text):
         return text
-    host = host or Closed("in a text")
-    script = template.script_of(text)
-    return str(
-        run_script(
-            script, host=host, variables=variables, limits=limits, zone=zone, on_cancel=on_cancel
-        ).returned
-    )
+    return str(_glance(template.script_of(text), "in a text", around).returned)
+
+
+def _glance(source: str, place: str, around: _Around) -> ScriptResult:
+    """Run what is only looked at: under the limits of an expression, and without a host unless one is
+    given.
+    """
+    defaults: _Around = {"variables": around["variables"], "host": Closed(place), "limits": EXPRESSION_LIMITS}
+    return run_script(source, **(defaults | around))
 
 
 class _Conversation:

@@ -331,21 +331,3 @@ def test_properties_are_checked_and_the_place_is_named(db, clock):
     named = make_workflow(chain(start(), call(affinity="a b"), end()))
     with pytest.raises(Invalid, match="affinity of activity work"):
         commands.post(admin_actor(), named.internal_name, Command.START)
-
-
-def test_the_actor_of_a_run_is_the_same_as_that_of_its_operator(db, clock):
-    from envoi.engine import actors
-    from envoi.kernel.rights import actor_of, internal
-
-    group = make_group("sellers", rights=("EXPORT",))
-    confined = make_operator(
-        "ann", rights=("WORKFLOW",), groups=(group, "others"), folder=Folder.objects.get(name="jobs")
-    )
-    plain = make_operator("bob")
-    workflow = make_workflow(chain(start(), end()))
-    for operator in (confined, plain):
-        found, wanted = actors.of_workflow(workflow.pk, operator.operator_id), actor_of(operator)
-        assert (found, found.label) == (wanted, wanted.label)
-    assert actors.of_workflow(workflow.pk, None) == internal()
-    instances.set_login(admin_actor(), workflow.internal_name, "bob")
-    assert actors.of_workflow(workflow.pk, confined.operator_id) == actor_of(plain)

@@ -36,6 +36,10 @@ def model(script="vars.seen = vars.given + 1; logInfo('inside')", name="inner"):
     )
 
 
+def waits(name, seconds, to):
+    return Activity("wait", name, parameters={"duration_s": seconds}, transitions=(way("transition", to),))
+
+
 def parent(inner="inner", **settings):
     return make_workflow(
         (
@@ -118,6 +122,25 @@ def test_stopping_the_parent_stops_the_copy(db, clock):
             continue
         assert (outer.state, copy.state) == (state, state)
     assert LogLine.objects.filter(workflow=copy).count() == 0
+
+
+def test_the_parents_page_sees_what_happens_inside(db, clock):
+    make_workflow(
+        (
+            jump("jumpout", "entry", 1, "early"),
+            waits("early", 3600, "say"),
+            js("say", "logInfo('half way')", transitions=(way("done", "late", kind="done"),)),
+            waits("late", 86400, "exit"),
+            jump("jumpin", "exit", 9),
+        ),
+        name="inner",
+    )
+    outer = begin(parent())
+    before = supervision.version(admin_actor(), outer.internal_name)
+    assert supervision.version(admin_actor(), outer.internal_name) == before
+    run_to(kernel_clock.now() + timedelta(hours=2), clock)
+    assert "half way" in lines(outer)
+    assert supervision.version(admin_actor(), outer.internal_name) != before
 
 
 def test_a_workflow_cannot_run_inside_of_itself(db, clock):

@@ -1,7 +1,7 @@
 import pytest
 
 from envoi.kernel.errors import NotAllowed
-from envoi.kernel.rights import Actor, Right, actor_named, actor_of
+from envoi.kernel.rights import Actor, Right, actor_named, actor_of, actor_with_id
 from envoi.kernel.testing import make_group, make_operator
 
 
@@ -35,7 +35,10 @@ def test_rights_come_from_the_operator_and_from_its_groups_alone() -> None:
     actor = actor_of(ann)
     assert actor.rights == {Right.MERGE, Right.WORKFLOW, Right.IMPORT}
     assert actor.group_ids == {mine.group_id}
-    assert actor.label == "Ann"
+    assert (actor.label, actor.root_path) == ("Ann", "/")
+    assert actor_with_id(ann.operator_id) == actor
+    with pytest.raises(NotAllowed, match="no longer exists"):
+        actor_with_id(-1)
 
 
 @pytest.mark.django_db
