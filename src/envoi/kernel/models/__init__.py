@@ -9,6 +9,7 @@ from envoi.kernel.models.operator import Group, GroupMember, NamedRight, Operato
 from envoi.kernel.models.option import Option
 from envoi.kernel.models.outbox import OutboxItem
 from envoi.kernel.models.package import InstalledPackage, ShippedRow
+from envoi.kernel.models.view import SavedView
 
 __all__ = [
     "AuditEntry",
@@ -26,5 +27,6 @@ __all__ = [
     "Operator",
     "Option",
     "OutboxItem",
+    "SavedView",
     "ShippedRow",
 ]
