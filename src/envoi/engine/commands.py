@@ -17,6 +17,7 @@ from django.utils.translation import gettext_noop as _
 
 from envoi.engine import access, dispatcher, journal, lifecycle, runner, sql, subworkflow, worktable
 from envoi.engine.activities.base import Fired
+from envoi.engine.definition import Definition
 from envoi.engine.journal import Pen
 from envoi.engine.models import CommandState, QueuedCommand, State, Workflow
 from envoi.kernel import audit, clock
@@ -274,13 +275,18 @@ def _wake(row: sql.Row, pen: Pen, operator: str, activity: str | None) -> None:
 
 
 def _purge(row: sql.Row) -> None:
-    """Delete journal, finished tasks and processed events; open ones, definition and variables stay."""
+    """Delete journal, runs, finished tasks and processed events; open ones, definition and variables stay."""
     workflow = {"workflow": row["workflow_id"]}
     sql.run("DELETE FROM xtk_workflow_log WHERE workflow_id = %(workflow)s", workflow)
     sql.run("DELETE FROM xtk_workflow_event WHERE workflow_id = %(workflow)s AND status > 2", workflow)
     sql.run(
         "DELETE FROM xtk_workflow_task WHERE workflow_id = %(workflow)s AND status IN (1, 3, 4)", workflow
     )
+    sql.run(
+        "DELETE FROM xtk_workflow_approval WHERE workflow_id = %(workflow)s AND closed_at IS NOT NULL",
+        workflow,
+    )
+    sql.run("DELETE FROM xtk_workflow_run WHERE workflow_id = %(workflow)s", workflow)
     sql.run("UPDATE xtk_workflow SET version = version + 1 WHERE workflow_id = %(workflow)s", workflow)
 
 
@@ -418,8 +424,6 @@ def _check(workflow: Workflow, command: Command, state: State, parameters: Mappi
             % {"command": command.value, "names": ", ".join(sorted(unknown))}
         )
     if command in (Command.START, Command.SIMULATE) and state != S.PAUSED:
-        from envoi.engine.definition import Definition
-
         Definition.from_json(workflow.definition).require_valid()
 
 
