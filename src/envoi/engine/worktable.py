@@ -41,24 +41,32 @@ class Column:
     type: str
 
 
-def create(workflow_id: int, run_number: int, columns: Sequence[Column], key: str | None) -> str:
+def create(
+    workflow_id: int,
+    run_number: int,
+    columns: Sequence[Column],
+    key: str | None,
+    shape: Mapping[str, Any] | None = None,
+) -> str:
     """Create an empty work table in the caller's transaction and return its name.
 
-    Raises Invalid for a column name or type that is not allowed.
+    `key` may be added later, when the table is full (`add_key`). `shape` says what the table means: see
+    `engine.population`. Raises Invalid for a column name or type that is not allowed.
     """
     for column in columns:
         if not _NAME.match(column.name) or column.type not in _TYPES:
             raise Invalid(f"A work table cannot have the column {column.name!r} of type {column.type!r}.")
     row = sql.one(
-        """INSERT INTO xtk_work_table (name, workflow_id, run_number, created_at, columns)
+        """INSERT INTO xtk_work_table (name, workflow_id, run_number, created_at, columns, shape)
            SELECT 'wkf' || %(workflow)s::bigint || '_' || nextval('xtk_work_table_work_table_id_seq'),
            %(workflow)s,
-             %(run)s, %(now)s, %(columns)s RETURNING name""",
+             %(run)s, %(now)s, %(columns)s, %(shape)s RETURNING name""",
         {
             "workflow": workflow_id,
             "run": run_number,
             "now": clock.now(),
             "columns": sql.json([[column.name, column.type] for column in columns]),
+            "shape": sql.json(dict(shape or {})),
         },
     )
     assert row is not None  # noqa: S101  RETURNING of an INSERT without conditions
@@ -72,6 +80,23 @@ def create(workflow_id: int, run_number: int, columns: Sequence[Column], key: st
     with connection.cursor() as cursor:
         cursor.execute(statement.as_string())
     return name
+
+
+def add_key(table: str, column: str) -> None:
+    """Make a column the primary key of a filled work table: faster than keeping the key while it is
+    filled.
+    """
+    statement = composed.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(
+        composed.Identifier(table), composed.Identifier(column)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement.as_string())
+
+
+def analyze(table: str) -> None:
+    """Compute the statistics of a work table, so that the next statements on it are planned well."""
+    with connection.cursor() as cursor:
+        cursor.execute(composed.SQL("ANALYZE {}").format(composed.Identifier(table)).as_string())
 
 
 def drop_all(workflow_id: int) -> int:

@@ -17,7 +17,7 @@ from envoi.engine.models.workflow import (
     WorkflowRun,
     WorkflowVersion,
 )
-from envoi.engine.models.worktable import WorkTable
+from envoi.engine.models.worktable import History, WorkTable
 
 __all__ = [
     "Approval",
@@ -25,6 +25,7 @@ __all__ = [
     "ErrorPolicy",
     "Event",
     "EventState",
+    "History",
     "Level",
     "LogLine",
     "Login",

@@ -377,7 +377,7 @@ class _Query:
         if not isinstance(node, Path) or not node.steps or node.attribute or each.subquery is not None:
             raise Invalid(f"{place}/expr: EXISTS takes the path of a link, such as task.")
         try:
-            start = at.walk(replace(node, steps=node.steps[:-1]))
+            start = at.walk(replace(node, steps=node.steps[:-1])).before(node.steps[-1])
             link = start.link(node.steps[-1], node.at)
         except ExpressionError as error:
             raise _placed(error, each.expr, f"{place}/expr") from error

@@ -187,6 +187,9 @@ class Place:
 
     def column(self, path: Path) -> Fragment:
         """Return what a path leads to; a link alone stands for the key of its target."""
+        behind = self._behind(path)
+        if behind is not self:
+            return behind.column(path)
         whole = "/".join((*path.steps, path.attribute))
         if path.attribute and path.steps and path.steps[0] not in self.schema.links:
             # Elements of a document: one table, names with slashes.
@@ -205,9 +208,33 @@ class Place:
         """Return the place at the end of a path's links."""
         if len(path.steps) > MOST_STEPS:
             raise ExpressionError(f"a path has at most {MOST_STEPS} links.", position=path.at)
-        place = self
+        place = self._behind(path)
         for step in path.steps:
             place = self.scope.join(place, place.link(step, path.at), path.at)
+        return Place(place.scope, place.schema, place.alias, self.expanding)
+
+    def before(self, link: str) -> "Place":
+        """Return the place that has a link of this name: this one, or the one beyond it."""
+        return self._behind(Path((link,), ""))
+
+    def _behind(self, path: Path) -> "Place":
+        """Return the place where a path begins: this one, or the one beyond it when it begins with a name
+        that is known only there.
+        """
+        beyond = self.schema.beyond
+        if not beyond or not (path.steps or path.attribute):
+            return self
+        whole = "/".join((*path.steps, path.attribute))
+        if whole in self.schema.attributes or (path.steps and path.steps[0] in self.schema.links):
+            return self
+        further = self.scope.statement.registry[self.schema.links[beyond].target]
+        if path.steps:
+            known = path.steps[0] in further.links or whole in further.attributes
+        else:
+            known = path.attribute in further.attributes
+        if not known:
+            return self
+        place = self.scope.join(self, self.link(beyond, path.at), path.at)
         return Place(place.scope, place.schema, place.alias, self.expanding)
 
     def link(self, name: str, at: int) -> Link:

@@ -101,6 +101,8 @@ class Schema:
     text: str = ""
     place: str = ""
     """Where it is declared, for messages."""
+    beyond: str = ""
+    """The link behind which names are looked up that the schema itself does not know; empty for none."""
 
     @property
     def namespace(self) -> str:
