@@ -56,6 +56,8 @@ class Declaration:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """Field to English label, where it is not the field's name in words."""
     private: frozenset[str] = frozenset()
+    read_only: frozenset[str] = frozenset()
+    """Fields that the product keeps itself (counters, what the database generates)."""
     guarded: Mapping[str, str] = field(default_factory=dict[str, str])
     """Field to the named right that reading it takes."""
     collections: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -64,3 +66,5 @@ class Declaration:
     """Field to an itemized list that its values come from (`urlCategory`)."""
     computed: Mapping[str, Computed] = field(default_factory=dict[str, Computed])
     incoming: tuple[Incoming, ...] = ()
+    extensible: bool | None = None
+    """Whether an instance may add fields of its own; unsaid, all may but the platform's `xtk:`."""
