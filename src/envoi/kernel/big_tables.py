@@ -16,6 +16,7 @@ BIG_TABLES = frozenset(
         "nms_rcp_grp_rel",
         "nms_subscription",
         "nms_sub_histo",
+        "nms_consent",
         "nms_broad_log_rcp",
         "nms_excl_log_rcp",
         "nms_forecast_log_rcp",

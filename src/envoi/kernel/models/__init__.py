@@ -3,7 +3,6 @@
 from envoi.kernel.models.account import ExternalAccount
 from envoi.kernel.models.audit import AuditEntry
 from envoi.kernel.models.enumeration import Enum, EnumAlias, EnumValue
-from envoi.kernel.models.extension import AddedField, AddedTable, SchemaStamp
 from envoi.kernel.models.folder import Folder, FolderRight
 from envoi.kernel.models.indicator import CustomIndicator
 from envoi.kernel.models.operator import Group, GroupMember, NamedRight, Operator
@@ -13,8 +12,6 @@ from envoi.kernel.models.package import InstalledPackage, ShippedRow
 from envoi.kernel.models.view import SavedView
 
 __all__ = [
-    "AddedField",
-    "AddedTable",
     "AuditEntry",
     "CustomIndicator",
     "Enum",
@@ -31,6 +28,5 @@ __all__ = [
     "Option",
     "OutboxItem",
     "SavedView",
-    "SchemaStamp",
     "ShippedRow",
 ]
