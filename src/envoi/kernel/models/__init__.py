@@ -3,6 +3,7 @@
 from envoi.kernel.models.account import ExternalAccount
 from envoi.kernel.models.audit import AuditEntry
 from envoi.kernel.models.enumeration import Enum, EnumAlias, EnumValue
+from envoi.kernel.models.extension import AddedField, AddedTable, SchemaStamp
 from envoi.kernel.models.folder import Folder, FolderRight
 from envoi.kernel.models.indicator import CustomIndicator
 from envoi.kernel.models.operator import Group, GroupMember, NamedRight, Operator
@@ -12,6 +13,8 @@ from envoi.kernel.models.package import InstalledPackage, ShippedRow
 from envoi.kernel.models.view import SavedView
 
 __all__ = [
+    "AddedField",
+    "AddedTable",
     "AuditEntry",
     "CustomIndicator",
     "Enum",
@@ -28,5 +31,6 @@ __all__ = [
     "Option",
     "OutboxItem",
     "SavedView",
+    "SchemaStamp",
     "ShippedRow",
 ]

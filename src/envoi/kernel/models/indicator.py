@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from envoi.kernel.registry import Declaration
+
 
 class CustomIndicator(models.Model):
     """A number that one read-only SELECT gives, and the limits that make it worth a warning or an alert."""
@@ -16,6 +18,13 @@ class CustomIndicator(models.Model):
     maximum = models.FloatField(null=True)
     created_at = models.DateTimeField()
     modified_at = models.DateTimeField()
+
+    SCHEMA = Declaration(
+        "xtk:indicator",
+        label="Own indicators",
+        singular="Own indicator",
+        reading="ADMINISTRATION",
+    )
 
     class Meta:
         db_table = "xtk_indicator"

@@ -140,7 +140,7 @@ def compile_insert_select(
 
 def select_all(schema: str, *, actor: Actor, within: Registry | None = None) -> tuple[Field, ...]:
     """Return every attribute of a schema that the actor may read, in the order of its declaration."""
-    found = (within or registry.current())[schema]
+    found = (within or registry.fresh())[schema]
     return tuple(
         Field(each.xpath)
         for each in found.attributes.values()
@@ -159,7 +159,7 @@ def _statement(
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise Invalid(f"There is no time zone {zone!r}.") from error
-    return Statement(within or registry.current(), actor, now or clock.now(), zone, variables or {})
+    return Statement(within or registry.fresh(), actor, now or clock.now(), zone, variables or {})
 
 
 class _Query:

@@ -2,10 +2,10 @@
 
 A model says with `SCHEMA = Declaration("xtk:workflow", …)` what Django does not know; everything else
 (columns, types, keys, links, enumerations) is read from the model. `current()` is the whole of the installed
-packages, closed and checked.
+packages, closed and checked; `fresh()` is the same with what the instance has added at run time until now.
 """
 
-from envoi.kernel.registry.collect import build, current, find, reset
+from envoi.kernel.registry.collect import build, current, find, fresh, reset
 from envoi.kernel.registry.declare import Computed, Declaration, Incoming
 from envoi.kernel.registry.labels import translate
 from envoi.kernel.registry.schema import Attribute, Enumeration, EnumValue, Link, Registry, Schema
@@ -25,6 +25,7 @@ __all__ = [
     "build",
     "current",
     "find",
+    "fresh",
     "reset",
     "translate",
 ]

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from threading import Lock
 from typing import Any, cast
 
 from django.apps import apps
 from django.db import models
 
 from envoi.kernel.errors import Broken
+from envoi.kernel.registry import added
 from envoi.kernel.registry.declare import Declaration
 from envoi.kernel.registry.schema import Attribute, Enumeration, EnumValue, Link, Registry, Schema
 from envoi.kernel.registry.types import Type
@@ -28,21 +30,50 @@ _TYPES: tuple[tuple[type[Any], Type], ...] = (
     (models.UUIDField, Type.UUID),
     (models.JSONField, Type.JSON),
 )
-_current: Registry | None = None
+_declared: Registry | None = None
+_seen: tuple[str, Registry] | None = None
+"""What was added at run time as this process last saw it: its stamp, and the registry with it."""
+_put: Registry | None = None
+_reading = Lock()
 
 
 def current() -> Registry:
-    """Return the registry of this process. Raises Broken, naming the place, when declarations contradict."""
-    global _current
-    if _current is None:
-        _current = build(apps.get_models())
-    return _current
+    """Return the registry of this process as it last saw it, without asking the database.
+
+    Raises Broken, naming the place, when declarations contradict.
+    """
+    global _declared
+    if _put is not None:
+        return _put
+    if _seen is not None:
+        return _seen[1]
+    if _declared is None:
+        _declared = build(apps.get_models())
+    return _declared
+
+
+def fresh() -> Registry:
+    """Return the registry with all that has been added at run time until now: one indexed read.
+
+    Whoever begins something (a request, a query) calls it; within that, `current` gives the same.
+    """
+    global _seen
+    if _put is not None:
+        return _put
+    stamp = added.stamp()
+    seen = _seen
+    if seen is None or seen[0] != stamp:
+        with _reading:
+            whole = added.read()
+            declared = _declared or build(apps.get_models())
+            seen = _seen = (whole.stamp, added.join(declared, whole))
+    return seen[1]
 
 
 def reset(to: Registry | None = None) -> None:
-    """Put another registry in place; without one, the next call of `current` makes it anew."""
-    global _current
-    _current = to
+    """Put another registry in place, which then stays; without one, it is made and read anew."""
+    global _declared, _seen, _put
+    _declared, _seen, _put = None, None, to
 
 
 def find(name: str) -> Schema:
@@ -122,6 +153,9 @@ def _schema(model: type[models.Model], declaration: Declaration) -> Schema:
         text=declaration.text
         or next((f"@{name}" for name in ("label", "name") if name in attributes), "@id"),
         place=_place(model),
+        extensible=not declaration.name.startswith("xtk:")
+        if declaration.extensible is None
+        else declaration.extensible,
     )
 
 

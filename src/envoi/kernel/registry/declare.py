@@ -66,3 +66,5 @@ class Declaration:
     """Field to an itemized list that its values come from (`urlCategory`)."""
     computed: Mapping[str, Computed] = field(default_factory=dict[str, Computed])
     incoming: tuple[Incoming, ...] = ()
+    extensible: bool | None = None
+    """Whether an instance may add fields of its own; unsaid, all may but the platform's `xtk:`."""

@@ -78,6 +78,8 @@ class Link:
     """Name of the same link seen from the target; empty when the target does not see it."""
     unique: bool = False
     """At most one row of this schema for each of the target."""
+    runtime: bool = False
+    """It was added at run time."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,10 @@ class Schema:
     """Where it is declared, for messages."""
     beyond: str = ""
     """The link behind which names are looked up that the schema itself does not know; empty for none."""
+    extensible: bool = False
+    """Fields can be added to it at run time."""
+    runtime: bool = False
+    """The whole table was added at run time."""
 
     @property
     def namespace(self) -> str:

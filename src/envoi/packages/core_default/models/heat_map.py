@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from envoi.kernel.registry import Declaration
+
 
 class HeatMapTask(models.Model):
     """One finished execution of an activity, with all that the heat map says of it.
@@ -19,6 +21,15 @@ class HeatMapTask(models.Model):
     completed_at = models.DateTimeField()
     run_seconds = models.FloatField()
     """How long the run of the workflow lasted in which it fell."""
+
+    SCHEMA = Declaration(
+        "xtk:heatMapTask",
+        label="Executions of the heat map",
+        singular="Execution of the heat map",
+        reading="ADMINISTRATION",
+        text="@workflowName",
+        names={"workflow_id": "workflow-id"},
+    )
 
     class Meta:
         db_table = "xtk_heat_map_task"
