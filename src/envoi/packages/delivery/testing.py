@@ -14,16 +14,21 @@ from envoi.kernel.models import Folder
 from envoi.kernel.rights import Right, actor_of
 from envoi.kernel.testing import make_operator
 
-FIRST_NAMES = (
-    "Marie Camille Léa Florian Henry John Aïcha Noémie Paul Inès Lucas Hugo Emma Chloé Jules Anna Björn Åsa "  # noqa: SIM905
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FIRST_NAMES = _words(
+    "Marie Camille Léa Florian Henry John Aïcha Noémie Paul Inès Lucas Hugo Emma Chloé Jules Anna Björn Åsa "
     "Erik Ingrid 민준 서연 Wei Mei Giulia Marco Sofía Javier Olga Piotr Zoë Siobhán Mohamed Fatima Yuki "
     "Haruto Nguyễn Priya Arjun Aleksander"
-).split()
-LAST_NAMES = (
-    "Martin Bernard Dubois Durand Leroy Moreau Simon Laurent Lefèvre Michel García Roux David Bertrand "  # noqa: SIM905
+)
+LAST_NAMES = _words(
+    "Martin Bernard Dubois Durand Leroy Moreau Simon Laurent Lefèvre Michel García Roux David Bertrand "
     "Morel Fournier Girard Bonnet Dupont Lambert Fontaine Rousseau Vincent Müller Faure Andersson Johansson "
     "Lindqvist Kim Park Chen Wang Rossi Ferrari O’Brien Nowak Smith Jones Khan Silva"
-).split()
+)
 # City, postcode without its last two digits, country, prefix of mobiles and how many digits follow it.
 PLACES = (
     ("Paris", "750", "FR", "+336", 8),
@@ -71,7 +76,7 @@ def make_recipients(
     ids = reserve_ids(count)
     number, blocks = ids.in_block("n")
 
-    def pick(values: tuple[Any, ...] | list[str], salt: int, kind: str = "text") -> tuple[str, list[Any]]:
+    def pick(values: tuple[Any, ...], salt: int, kind: str = "text") -> tuple[str, list[Any]]:
         # The lesser of two draws: the first values are the frequent ones.
         sql = f"(%s::{kind}[])[1 + least(mod(hash_{salt}, %s), mod(hash_{salt} / 8191, %s))::int]"
         return sql, [list(values), len(values), len(values)]
