@@ -13,9 +13,11 @@ class Kernel(AppConfig):
     verbose_name = "Platform"
 
     def ready(self) -> None:
-        """Make the kernel's own kinds of outbox items known: whoever delivers must know every kind.
+        """Make the kernel's own kinds of outbox items known: whoever delivers must know every kind; likewise
+        how its own entities are written.
 
         Declarations of entities that contradict one another are refused here, before anything runs on them.
         """
         import_module("envoi.kernel.mail")
+        import_module("envoi.kernel.writing.services")
         import_module("envoi.kernel.registry").current()
