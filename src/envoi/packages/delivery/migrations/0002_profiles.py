@@ -155,8 +155,8 @@ class Migration(migrations.Migration):
             name='RcpGrpRel',
             fields=[
                 ('rcp_grp_rel_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('group', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='delivery.group')),
-                ('recipient', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='delivery.recipient')),
+                ('group', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='members', to='delivery.group')),
+                ('recipient', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='delivery.recipient')),
             ],
             options={
                 'db_table': 'nms_rcp_grp_rel',
@@ -174,7 +174,7 @@ class Migration(migrations.Migration):
                 ('proof', models.TextField(blank=True, db_default='', default='')),
                 ('source_address', models.CharField(blank=True, db_default='', default='', max_length=64)),
                 ('operator', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('recipient', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='delivery.recipient')),
+                ('recipient', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='consents', to='delivery.recipient')),
             ],
             options={
                 'db_table': 'nms_consent',
@@ -251,8 +251,8 @@ class Migration(migrations.Migration):
                 ('batch_id', models.BigIntegerField()),
                 ('confirmation', models.SmallIntegerField(choices=[(0, 'none'), (1, 'to send'), (2, 'sent')], db_default=0, default=0)),
                 ('operator', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('recipient', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='delivery.recipient')),
-                ('service', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='delivery.service')),
+                ('recipient', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='history', to='delivery.recipient')),
+                ('service', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='history', to='delivery.service')),
             ],
             options={
                 'db_table': 'nms_sub_histo',
@@ -266,8 +266,8 @@ class Migration(migrations.Migration):
                 ('expiration_date', models.DateTimeField(blank=True, null=True)),
                 ('delete_status', models.SmallIntegerField(db_default=0, default=0)),
                 ('origin', models.SmallIntegerField(choices=[(0, 'by hand'), (1, 'import'), (2, 'web form'), (3, 'workflow'), (4, 'expired'), (5, 'interface'), (6, 'merged profile')], db_default=0, default=0)),
-                ('recipient', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='delivery.recipient')),
-                ('service', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='delivery.service')),
+                ('recipient', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='subscriptions', to='delivery.recipient')),
+                ('service', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='subscriptions', to='delivery.service')),
             ],
             options={
                 'db_table': 'nms_subscription',
@@ -320,7 +320,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField()),
                 ('modified_at', models.DateTimeField()),
                 ('folder', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='kernel.folder')),
-                ('recipient', models.ForeignKey(db_constraint=False, default=0, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='delivery.recipient')),
+                ('recipient', models.ForeignKey(db_constraint=False, default=0, on_delete=django.db.models.deletion.SET_DEFAULT, related_name='+', to='delivery.recipient')),
             ],
             options={
                 'db_table': 'nms_visitor',

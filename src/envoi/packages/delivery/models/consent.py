@@ -23,7 +23,7 @@ class Consent(models.Model):
     """
 
     consent_id = models.BigIntegerField(primary_key=True)
-    recipient = loose("delivery.Recipient", db_index=False)
+    recipient = loose("delivery.Recipient", db_index=False, on_delete=models.CASCADE, related_name="consents")
     purpose = models.CharField(max_length=64)
     channel = models.SmallIntegerField(choices=Channel.choices)
     action = models.SmallIntegerField(choices=ConsentAction.choices)

@@ -92,8 +92,10 @@ class RcpGrpRel(models.Model):
     """A recipient in a group. In the database the key is (group_id, recipient_id)."""
 
     rcp_grp_rel_id = models.BigIntegerField(primary_key=True)
-    group = loose(Group, db_index=False)
-    recipient = loose("delivery.Recipient", db_index=False)
+    group = loose(Group, db_index=False, on_delete=models.CASCADE, related_name="members")
+    recipient = loose(
+        "delivery.Recipient", db_index=False, on_delete=models.CASCADE, related_name="memberships"
+    )
 
     if TYPE_CHECKING:
         group_id: int

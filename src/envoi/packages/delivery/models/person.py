@@ -46,10 +46,11 @@ def number(**options: Any) -> "models.SmallIntegerField[int]":
 def loose(to: type[models.Model] | str, **options: Any) -> "models.ForeignKey[Any]":
     """Return a link from or to a big table: a plain bigint that the registry knows, without a constraint.
 
-    A distributed database cannot hold such a constraint (architecture §2.6); who deletes the target looks
-    after the rows that point at it.
+    A distributed database cannot hold such a constraint (architecture §2.6). What belongs to the target says
+    `on_delete=models.CASCADE`; any other link is left pointing at nothing.
     """
-    return models.ForeignKey(to, models.DO_NOTHING, db_constraint=False, related_name="+", **options)
+    options = {"on_delete": models.DO_NOTHING, "related_name": "+", **options}
+    return models.ForeignKey(to, db_constraint=False, **options)
 
 
 class Person(models.Model):

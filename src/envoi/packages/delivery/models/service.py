@@ -127,8 +127,10 @@ class Subscription(models.Model):
     """
 
     subscription_id = models.BigIntegerField(primary_key=True)
-    recipient = loose("delivery.Recipient", db_index=False)
-    service = loose(Service, db_index=False)
+    recipient = loose(
+        "delivery.Recipient", db_index=False, on_delete=models.CASCADE, related_name="subscriptions"
+    )
+    service = loose(Service, db_index=False, on_delete=models.CASCADE, related_name="subscriptions")
     created_at = models.DateTimeField()
     expiration_date = models.DateTimeField(null=True, blank=True)
     """When it ends by itself, for a service of limited validity."""
@@ -162,8 +164,8 @@ class SubHisto(models.Model):
     """A line of the history of subscriptions. It has no purge; it goes with its recipient."""
 
     sub_histo_id = models.BigIntegerField(primary_key=True)
-    recipient = loose("delivery.Recipient", db_index=False)
-    service = loose(Service, db_index=False)
+    recipient = loose("delivery.Recipient", db_index=False, on_delete=models.CASCADE, related_name="history")
+    service = loose(Service, db_index=False, on_delete=models.CASCADE, related_name="history")
     action = models.SmallIntegerField(choices=SubAction.choices)
     date = models.DateTimeField()
     origin = number(choices=SubOrigin.choices)
