@@ -5,7 +5,16 @@ by generated SQL with the same checks: rights of the schema and of the folder, t
 keys. Private, computed and generated columns are never written.
 """
 
-from envoi.kernel.writing.access import Writer, may_create, may_remove, may_write, writable, writers
+from envoi.kernel.writing.access import (
+    Preparer,
+    Writer,
+    may_create,
+    may_remove,
+    may_write,
+    preparers,
+    writable,
+    writers,
+)
 from envoi.kernel.writing.rows import (
     Changed,
     Dependent,
@@ -22,6 +31,7 @@ __all__ = [
     "MOST_BY_SERVICE",
     "Changed",
     "Dependent",
+    "Preparer",
     "Prospect",
     "Writer",
     "Written",
@@ -32,6 +42,7 @@ __all__ = [
     "may_create",
     "may_remove",
     "may_write",
+    "preparers",
     "prospect",
     "remove",
     "remove_all",

@@ -43,6 +43,14 @@ writers: Hook[[], Mapping[str, Writer]] = Hook("writers")
 """Schema name to its writer. `Writer()` makes an entity read-only."""
 
 
+Preparer = Callable[[Mapping[str, Any], int | None, Actor], dict[str, Any]]
+preparers: Hook[[], Mapping[str, Preparer]] = Hook("preparers")
+"""Schema name to what brings typed values into the form in which the entity keeps them (an e-mail address in
+small letters). It is called with the values by attribute, the key of the row (None for a new row, and for a
+set of rows) and the actor; raises WrongValues.
+"""
+
+
 def writer_of(schema: Schema) -> Writer | None:
     """Return the writer of a schema; None when generated SQL may write it."""
     for answer in writers.ask():
@@ -166,6 +174,7 @@ def _allowed(schema: Schema, actor: Actor) -> bool:
 def _is_written(schema: Schema, each: Attribute, actor: Actor) -> bool:
     return (
         bool(each.column)
+        and not each.read_only
         and each.column not in schema.key
         and each.column not in STAMPS
         and each.type is not Type.UUID

@@ -194,6 +194,7 @@ def checked(
     zone: str,
     *,
     creating: bool = False,
+    key: int | None = None,
 ) -> dict[str, Any]:
     """Return attribute names with values that their columns take. Raises WrongValues, NotAllowed."""
     may = access.writable(schema, actor=actor, creating=creating)
@@ -217,6 +218,9 @@ def checked(
             problems[name] = str(refusal)
     if problems:
         raise WrongValues(problems)
+    for answer in access.preparers.ask():
+        if schema.name in answer:
+            found = answer[schema.name](found, key, actor)
     return found
 
 
@@ -301,7 +305,7 @@ def _update(
     writer = access.writer_of(schema)
     if writer is not None and writer.update is None:
         raise _read_only(schema)
-    found = checked(schema, values, actor, confirmed, zone)
+    found = checked(schema, values, actor, confirmed, zone, key=key)
     if seen is not None:
         found = {name: value for name, value in found.items() if digest(value) != seen.get(name)}
     before = stored(schema, key, list(found))
