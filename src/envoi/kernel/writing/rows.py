@@ -15,6 +15,7 @@ from envoi.kernel import audit, clock, enumerations, query, registry
 from envoi.kernel.big_tables import BIG_TABLES, reserve_ids
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from envoi.kernel.folders import Access
+from envoi.kernel.models import Enum
 from envoi.kernel.query import Condition, Field, QueryDef
 from envoi.kernel.query.scope import quoted
 from envoi.kernel.registry import Attribute, Schema, Type, translate
@@ -424,7 +425,8 @@ def _value(
     schema: Schema, attribute: Attribute, value: object, actor: Actor, confirmed: bool, zone: str
 ) -> Any:
     found = typed(attribute, value, zone=zone)
-    if attribute.list_name and found:
+    # While nobody has made the list, its fields take any text.
+    if attribute.list_name and found and Enum.objects.filter(name=attribute.list_name).exists():
         settled = enumerations.settle(attribute.list_name, str(found), actor=actor, confirmed=confirmed)
         return settled.value or found
     link = link_of(schema, attribute)
