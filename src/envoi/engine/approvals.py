@@ -72,6 +72,24 @@ def question(actor: Actor, approval_id: int) -> Question:
     return _question(found)
 
 
+def question_of_task(actor: Actor, workflow: str, task_id: int) -> Question:
+    """Return the question that a task of a workflow (internal name or number) puts to the actor.
+
+    Raises NotFound for a task that asks nobody, or others.
+    """
+    asked = Approval.objects.filter(task_id=task_id, operator_id=actor.operator_id)
+    named = asked.filter(workflow__internal_name=workflow)
+    found = (
+        named.first() or (asked.filter(workflow_id=int(workflow)) if workflow.isdecimal() else named).first()
+    )
+    if found is None:
+        raise NotFound(
+            _("Task %(task)s of workflow %(workflow)s asks nothing of %(actor)s.")
+            % {"task": task_id, "workflow": workflow, "actor": actor.name}
+        )
+    return _question(found)
+
+
 def token(approval_id: int) -> str:
     """Return a signed text that stands for the one who was asked; part of the link in their mail."""
     return signing.dumps(approval_id, salt=_SALT)

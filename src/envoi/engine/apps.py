@@ -4,7 +4,7 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
-REGISTERED = ("indicators", "jobs", "shipping")
+REGISTERED = ("indicators", "jobs", "script_calls", "shipping")
 """Modules that register what they hold by being imported."""
 
 
@@ -16,6 +16,6 @@ class Engine(AppConfig):
     verbose_name = "Workflow engine"
 
     def ready(self) -> None:
-        """Register the dispatcher's jobs, and the answers to the kernel's hooks."""
+        """Register the dispatcher's jobs, and what answers hooks."""
         for name in REGISTERED:
             import_module(f"envoi.engine.{name}")

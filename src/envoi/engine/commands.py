@@ -43,6 +43,8 @@ class Command(StrEnum):
 
 
 S = State
+_LATER = "later"
+"""Parameter of a command whose state is looked at, and changed, when it is applied."""
 _NEED_TASK = frozenset({"signal", "validation"})
 """Activities that take an event from outside only while a task of theirs waits for it."""
 _FROM: dict[Command, frozenset[State]] = {
@@ -92,19 +94,8 @@ def post(actor: Actor, name: str, command: Command, **parameters: Any) -> int:
         if row is None:
             raise NotFound(gettext("The workflow %(name)r no longer exists.") % {"name": name})
         state = State(row["state"])
-        if command is Command.KILL and not actor.is_administrator:
-            raise NotAllowed(
-                gettext(
-                    "%(actor)s may not stop %(name)s unconditionally: the right ADMINISTRATION "
-                    "is missing. An administrator can do it."
-                )
-                % {"actor": actor.name, "name": name}
-            )
-        if state not in _FROM[command]:
-            raise Conflict(
-                gettext("%(command)s is not possible for %(name)s: its state is %(state)s.")
-                % {"command": command.value, "name": name, "state": gettext(state.label)}
-            )
+        _require_kill(actor, name, command)
+        _require_state(command, name, state)
         _check(workflow, command, state, parameters)
         if command is Command.RESTART_TASK:
             _check_inbound(row, str(parameters.get("activity", "")))
@@ -121,16 +112,70 @@ def post(actor: Actor, name: str, command: Command, **parameters: Any) -> int:
         if command is Command.KILL:
             _apply(row, queued)
         else:
-            requested = _REQUESTED.get(command)
-            if command is Command.START:
-                requested = S.RESUMING if state == S.PAUSED else S.STARTING
-            sql.run(
-                """UPDATE xtk_workflow SET state = %(state)s, version = version + 1
-                   WHERE workflow_id = %(workflow)s""",
-                {"state": int(requested or state), "workflow": workflow.workflow_id},
-            )
+            _request(row, command)
             dispatcher.enqueue_commands(workflow.workflow_id, workflow.affinity)
         return queued.job_id
+
+
+def post_later(actor: Actor, name: str, command: Command, **parameters: Any) -> int:
+    """Ask for a command from inside an activity, of its own workflow or of another one; returns its number.
+
+    Rights and definition are checked at once, as by `post`, which raises the same. Nothing is locked: the
+    state changes when a worker applies the command, so that an activity neither holds up others for as long
+    as it works, nor finds its own workflow stopped under it. A state that forbids it then is an error in the
+    journal of that workflow (engine.md §3, §7.2).
+    """
+    workflow = access.find(actor, name)
+    access.require_operate(actor, workflow, to=gettext(_TO[command]))
+    _require_kill(actor, name, command)
+    _check(workflow, command, State(workflow.state), parameters)
+    with transaction.atomic():
+        queued = QueuedCommand.objects.create(
+            workflow_id=workflow.workflow_id,
+            command=command.value,
+            parameters={**parameters, _LATER: True},
+            operator_id=actor.operator_id,
+            operator_name=actor.name,
+            created_at=clock.now(),
+        )
+        audit.record(actor, "xtk:workflow", workflow.internal_name, command.value, workflow.workflow_id)
+        # The unconditional stop must not wait for a worker of an affinity that nobody serves.
+        anywhere = command is Command.KILL
+        dispatcher.enqueue_commands(workflow.workflow_id, workflow.affinity, anywhere=anywhere)
+    return queued.job_id
+
+
+def _require_kill(actor: Actor, name: str, command: Command) -> None:
+    if command is Command.KILL and not actor.is_administrator:
+        raise NotAllowed(
+            gettext(
+                "%(actor)s may not stop %(name)s unconditionally: the right ADMINISTRATION "
+                "is missing. An administrator can do it."
+            )
+            % {"actor": actor.name, "name": name}
+        )
+
+
+def _require_state(command: Command, name: str, state: State) -> None:
+    if state not in _FROM[command]:
+        raise Conflict(
+            gettext("%(command)s is not possible for %(name)s: its state is %(state)s.")
+            % {"command": command.value, "name": name, "state": gettext(state.label)}
+        )
+
+
+def _request(row: sql.Row, command: Command) -> None:
+    """Let the state of a locked workflow say that a command was asked for."""
+    state = State(row["state"])
+    requested = _REQUESTED.get(command, state)
+    if command is Command.START:
+        requested = S.RESUMING if state == S.PAUSED else S.STARTING
+    sql.run(
+        """UPDATE xtk_workflow SET state = %(state)s, version = version + 1
+           WHERE workflow_id = %(workflow)s""",
+        {"state": int(requested), "workflow": row["workflow_id"]},
+    )
+    row["state"] = int(requested)
 
 
 def allowed(row: HasState, actor: Actor) -> list[Command]:
@@ -187,25 +232,46 @@ def _apply_or_refuse(row: sql.Row, queued: QueuedCommand) -> None:
     """Apply one command; one that cannot be carried out is refused with its reason and stands in
     nobody's way.
     """
+    if queued.parameters.get(_LATER) and not _take_up(row, queued):
+        return
     try:
         with transaction.atomic():
             _apply(row, queued)
     except Exception as error:
         if runner.connection_lost(error):
             raise
-        reason = lifecycle.describe(error)
         logger.exception("command %s of workflow %s failed", queued.command, row["internal_name"])
-        queued.status, queued.done_at, queued.message = CommandState.REFUSED, clock.now(), reason
-        queued.save(update_fields=["status", "done_at", "message"])
         sql.run(
             """UPDATE xtk_workflow SET failed = true, version = version + 1,
                  state = CASE state WHEN 10 THEN 20 WHEN 14 THEN 13 ELSE state END
                WHERE workflow_id = %(workflow)s AND state IN (10, 14)""",
             {"workflow": row["workflow_id"]},
         )
-        pen = Pen()
-        pen.error(_("Command %(command)s failed: %(error)s"), command=queued.command, error=reason)
-        journal.write(row["workflow_id"], row["run_number"], pen.lines, parent_task_id=row["parent_task_id"])
+        _refuse(row, queued, lifecycle.describe(error))
+
+
+def _take_up(row: sql.Row, queued: QueuedCommand) -> bool:
+    """Change the state as a command asks that was given later; False when the state forbids it by now."""
+    command = Command(queued.command)
+    if command is not Command.KILL and State(row["state"]) not in _FROM[command]:
+        state = State(row["state"]).label
+        _refuse(row, queued, f"the state of the workflow is {state}.")
+        return False
+    if command is not Command.KILL:
+        _request(row, command)
+    return True
+
+
+def _refuse(row: sql.Row, queued: QueuedCommand, reason: str) -> None:
+    queued.status, queued.done_at, queued.message = CommandState.REFUSED, clock.now(), reason
+    queued.save(update_fields=["status", "done_at", "message"])
+    pen = Pen()
+    pen.error(_("Command %(command)s failed: %(error)s"), command=queued.command, error=reason)
+    journal.write(row["workflow_id"], row["run_number"], pen.lines, parent_task_id=row["parent_task_id"])
+    sql.run(
+        "UPDATE xtk_workflow SET version = version + 1 WHERE workflow_id = %(workflow)s",
+        {"workflow": row["workflow_id"]},
+    )
 
 
 def _apply(row: sql.Row, queued: QueuedCommand) -> None:

@@ -61,9 +61,13 @@ def enqueue(due: Iterable[tuple[int, str]]) -> None:
         app.configure_task(Job.ACTIVITY.value, queue=queue).batch_defer(*jobs)
 
 
-def enqueue_commands(workflow_id: int, affinity: str) -> None:
-    """Queue the processing of the commands that wait for a workflow; ahead of activities."""
-    deferrer = app.configure_task(Job.COMMANDS.value, queue=queue_of(affinity), priority=COMMAND_PRIORITY)
+def enqueue_commands(workflow_id: int, affinity: str, *, anywhere: bool = False) -> None:
+    """Queue the processing of the commands that wait for a workflow; ahead of activities.
+
+    anywhere: any worker may do it, whatever the affinity.
+    """
+    queue = SYSTEM_QUEUE if anywhere else queue_of(affinity)
+    deferrer = app.configure_task(Job.COMMANDS.value, queue=queue, priority=COMMAND_PRIORITY)
     deferrer.defer(workflow=workflow_id)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ from envoi.engine.scripting import (
 from envoi.engine.scripting.values import decode, encode
 from envoi.kernel import options
 from envoi.kernel.errors import Invalid, NotFound
+from envoi.kernel.hooks import Hook
 from envoi.kernel.rights import Right
 
 FILES = "files"
@@ -38,14 +40,51 @@ LONGEST_FILE = 16 * 1024 * 1024
 _LEVELS = {Level.INFO: JournalLevel.INFO, Level.WARNING: JournalLevel.WARNING}
 
 
+@dataclass(frozen=True)
+class Function:
+    """One further function of scripts. `least` arguments are given at least; one that `reads` changes
+    nothing, so conditions and texts have it too.
+
+    `answer` raises Refused for what the script may catch, before anything is written.
+    """
+
+    answer: Callable[[TaskHost, Sequence[Value]], Value]
+    least: int = 1
+    reads: bool = False
+
+
+script_functions: Hook[[], Mapping[str, Function]] = Hook("script_functions")
+"""`()`: functions by the name that scripts call them by ("xtk.workflow.Start")."""
+
+
 @dataclass
 class TaskHost(Closed):
     """Answers a script with the rights of the workflow, and collects what it wants to happen."""
 
     ctx: TaskContext
+    reads_only: bool = False
+    after: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
+    """What is to be done once the script has come to its end without an error."""
     fired: list[Fired] = field(default_factory=list[Fired])
     completed: bool = False
     next_at: datetime | None = None
+
+    @cached_property
+    def _known(self) -> dict[str, Function]:
+        found = {name: each for answer in script_functions.ask() for name, each in answer.items()}
+        return {name: each for name, each in found.items() if each.reads or not self.reads_only}
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """What the platform and its packages bring."""
+        return frozenset(self._known)
+
+    def call(self, name: str, arguments: Sequence[Value]) -> Value:
+        """Answer one of `functions`."""
+        function = self._known[name]
+        if len(arguments) < function.least:
+            raise Invalid(f"{name} takes at least {function.least} argument(s), not {len(arguments)}.")
+        return function.answer(self, arguments)
 
     def log(self, level: Level, message: str) -> None:
         """Write to the journal; an error ends the script and is written with its failure."""
@@ -112,6 +151,8 @@ def run(
         zone=str(ctx.zone),
         on_cancel=ctx.on_cancel,
     )
+    for effect in host.after:
+        effect()
     ctx.variables.clear()
     ctx.variables.update(stored(result.vars))
     ctx.instance_variables.clear()
@@ -123,7 +164,7 @@ def run(
 
 def condition(ctx: TaskContext, expression: str) -> bool:
     """Return whether a condition holds; what it changes is forgotten."""
-    host = TaskHost(ctx)
+    host = TaskHost(ctx, reads_only=True)
     return holds(
         expression, variables=variables_of(ctx), host=host, zone=str(ctx.zone), on_cancel=ctx.on_cancel
     )
@@ -134,7 +175,7 @@ def text(ctx: TaskContext, template: str) -> str:
     return render(
         template,
         variables=variables_of(ctx),
-        host=TaskHost(ctx),
+        host=TaskHost(ctx, reads_only=True),
         zone=str(ctx.zone),
         on_cancel=ctx.on_cancel,
     )

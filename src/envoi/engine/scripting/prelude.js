@@ -17,6 +17,7 @@
   const getTime = uncurried(RealDate.prototype.getTime);
   const then = uncurried(RealPromise.prototype.then);
 
+  const QUERY = "xtk.queryDef.ExecuteQuery";
   const EARLIEST = -62135596800000;
   const LATEST = 253402300799999;
 
@@ -255,6 +256,11 @@
       install(`log${level}`, (message) => void call("log", level.toLowerCase(), `${message}`));
     }
     for (const name of data.functions) install(name, (...given) => call(name, ...given));
+    if (data.functions.includes(QUERY)) {
+      const create = (definition) => ({ ExecuteQuery: () => call(QUERY, definition) });
+      install("xtk.queryDef.create", create);
+      install("NLWS.xtkQueryDef.create", create);
+    }
     install("getOption", (name) => call("getOption", name));
     install("setOption", (name, value) => void call("setOption", name, value));
     install("loadFile", (path) => call("loadFile", path));
