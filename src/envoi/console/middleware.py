@@ -15,6 +15,7 @@ from django.utils.cache import add_never_cache_headers
 from envoi.console import failures
 from envoi.console.access import is_public
 from envoi.console.context import page_language
+from envoi.kernel import registry
 from envoi.kernel.errors import Refused
 from envoi.kernel.models import Operator
 from envoi.kernel.rights import actor_of
@@ -37,6 +38,8 @@ class OperatorMiddleware:
         operator = request.user
         zone = settings.CONFIG.instance.timezone
         if isinstance(operator, Operator) or getattr(operator, "pk", None):
+            # Whatever was added to the schemas until now is known to the page.
+            registry.fresh()
             request.actor = actor_of(operator)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
             zone = getattr(operator, "timezone", "") or zone
             if language := getattr(operator, "language", ""):

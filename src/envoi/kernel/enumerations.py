@@ -146,7 +146,7 @@ def fields(name: str) -> list[Binding]:
             each.column,
             changed.column if (changed := schema.attributes.get("lastModified")) else "",
         )
-        for schema in registry.current()
+        for schema in registry.fresh()
         for each in schema.attributes.values()
         if each.list_name == name and each.column
     )

@@ -21,6 +21,10 @@ class Lock(IntEnum):
     """The engine's timer, on one host at a time."""
     FOLDERS = 4
     """Changes of the shape of the folder tree."""
+    SCHEMAS = 5
+    """Adding to the schemas and taking away."""
+    SCHEMA_INDEXES = 6
+    """Making indexes of added links, beside everything else."""
 
 
 def in_transaction(lock: Lock) -> None:

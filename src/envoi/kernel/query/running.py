@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from django.db import DataError, connection, transaction
+from django.db import DataError, ProgrammingError, connection, transaction
+from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from envoi.kernel import registry
-from envoi.kernel.errors import Invalid, NotFound
+from envoi.kernel.errors import Conflict, Invalid, NotFound
 from envoi.kernel.expression import Kind
 from envoi.kernel.expression.nodes import Value
 from envoi.kernel.query.compiler import Column, Compiled, compile
@@ -102,6 +103,10 @@ def _fetch(compiled: Compiled) -> list[tuple[Any, ...]]:
     except DataError as error:
         reason = str(error).partition("\n")[0]
         raise Invalid(f"The query meets a value that it cannot calculate with: {reason}.") from error
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, (UndefinedColumn, UndefinedTable)):
+            raise
+        raise Conflict("A field or table of the query was taken away just now. Ask again.") from error
 
 
 def _values(row: tuple[Any, ...], compiled: Compiled) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ def tables(db: None) -> Iterator[None]:
     before = registry.current()
     registry.reset(to=worlds.registry(before["xtk:folder"]))
     yield
-    registry.reset(to=before)
+    registry.reset()
 
 
 @pytest.fixture
