@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -118,6 +119,59 @@ workflow.command("stop")(_command("STOP", "Stop NAME; what runs is cancelled."))
 workflow.command("kill")(_command("KILL", "Stop NAME at once, without cleaning."))
 workflow.command("restart")(_command("RESTART", "Stop NAME and start it again; variables are kept."))
 workflow.command("wakeup")(_command("WAKEUP", "Execute the pending tasks of NAME now."))
+
+
+@workflow.command()
+@click.option("--operator", metavar="NAME", help="Only what waits for this operator.")
+@json_option
+@click.pass_obj
+def approvals(context: Context, operator: str | None, as_json: bool) -> None:
+    """Print the questions that wait for an answer, oldest first."""
+    context.setup()
+    from envoi.engine import approvals
+    from envoi.kernel.rights import at_command_line
+    from envoi.web.approvals import document
+
+    actor = at_command_line()
+    found = approvals.pending(_in_the_name_of(operator)) if operator else approvals.everyones(actor)
+    if as_json:
+        emit_json([document(question) for question in found])
+        return
+    for question in found:
+        answers = ", ".join(choice.name for choice in question.choices)
+        click.echo(
+            f"{question.approval_id:>8}  {question.operator:<16} {question.workflow_name:<24}"
+            f" {question.title}  [{answers}]"
+        )
+
+
+@workflow.command()
+@click.argument("number", type=int)
+@click.argument("choice")
+@click.option("--operator", metavar="NAME", required=True, help="Who was asked, and answers.")
+@click.option("--comment", default="", metavar="TEXT", help="What the one who asked will read.")
+@json_option
+@click.pass_obj
+def reply(context: Context, number: int, choice: str, operator: str, comment: str, as_json: bool) -> None:
+    """Answer approval NUMBER with CHOICE; an answer cannot be changed."""
+    context.setup()
+    from envoi.engine import approvals
+    from envoi.web.approvals import document
+
+    actor = _in_the_name_of(operator)
+    approvals.answer(actor, number, choice, comment)
+    question = approvals.question(actor, number)
+    if as_json:
+        emit_json(document(question))
+    else:
+        say(f"{question.workflow_name}, {question.activity}: {question.answer}")
+
+
+def _in_the_name_of(operator: str) -> Any:
+    """Return the actor of an operator; the audit trail says that it came in here."""
+    from envoi.kernel.rights import actor_named, at_command_line
+
+    return replace(actor_named(operator), origin=at_command_line().origin)
 
 
 @workflow.command()

@@ -5,8 +5,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
-
-STATUS: dict[type[Refused], int] = {NotAllowed: 403, NotFound: 404, Invalid: 400, Conflict: 409}
+from envoi.web.api import STATUS
 
 
 def csrf(request: HttpRequest, reason: str = "") -> HttpResponse:

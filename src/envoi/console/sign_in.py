@@ -12,7 +12,6 @@ from typing import Any
 from axes.handlers.proxy import AxesProxyHandler
 from axes.helpers import get_client_username, get_cool_off, get_failure_limit
 from axes.models import AccessAttempt
-from axes.utils import reset
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.signals import user_login_failed
@@ -31,6 +30,7 @@ from envoi.console import words
 from envoi.console.access import public
 from envoi.kernel import clock
 from envoi.kernel.models import Operator
+from envoi.web.credentials import forgive, recognise
 
 
 @public
@@ -42,10 +42,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return redirect(safe_next(request))
     if request.method == "GET":
         return _form(request)
-    # Lower case: names differ by more than case, and a change of case must not win fresh tries.
     name = request.POST.get("username", "").strip().lower()
     credentials = {Operator.USERNAME_FIELD: name}
-    user = auth.authenticate(request, password=request.POST.get("password", ""), **credentials)
+    user = recognise(request, name, request.POST.get("password", ""))
     if user is not None and user_has_device(user):
         device = match_token(user, request.POST.get("token", "").replace(" ", ""))
         if device is None:
@@ -121,10 +120,9 @@ def password_is_right(request: HttpRequest, operator: Operator, password: str) -
 
     Must be called outside of a transaction that a refusal rolls back: the count would be lost.
     """
-    name = operator.name.lower()
-    if auth.authenticate(request, password=password, **{Operator.USERNAME_FIELD: name}) is None:
+    if recognise(request, operator.name, password) is None:
         return False
-    reset(username=name)
+    forgive(operator.name)
     return True
 
 

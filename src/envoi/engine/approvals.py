@@ -22,7 +22,7 @@ from envoi.engine.models import Approval, QueuedCommand, State, TaskState
 from envoi.kernel import audit, clock
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from envoi.kernel.models import Operator
-from envoi.kernel.rights import Actor, actor_of
+from envoi.kernel.rights import Actor, Right, actor_of
 
 _SALT = "envoi.engine.approvals"
 
@@ -43,6 +43,8 @@ class Question:
     workflow_name: str
     workflow_label: str
     activity: str
+    operator: str
+    """Name of who is asked."""
     title: str
     message: str
     asked_at: datetime
@@ -56,7 +58,17 @@ class Question:
 def pending(actor: Actor) -> list[Question]:
     """Return what waits for the actor's answer, oldest first."""
     own = Approval.objects.filter(operator_id=actor.operator_id, closed_at=None).order_by("approval_id")
-    return [_question(approval) for approval in own.select_related("workflow")]
+    return [_question(approval) for approval in own.select_related("workflow", "operator")]
+
+
+def everyones(actor: Actor) -> list[Question]:
+    """Return what waits for anybody's answer, oldest first; it can be seen, not answered.
+
+    Raises NotAllowed without APPROVAL ADMINISTRATION.
+    """
+    actor.require(Right.APPROVAL_ADMINISTRATION, to=_("see the approvals of others"))
+    found = Approval.objects.filter(closed_at=None).order_by("approval_id")
+    return [_question(approval) for approval in found.select_related("workflow", "operator")]
 
 
 def question(actor: Actor, approval_id: int) -> Question:
@@ -219,6 +231,7 @@ def _question(approval: Approval) -> Question:
         workflow_name=workflow.internal_name,
         workflow_label=workflow.label,
         activity=approval.activity,
+        operator=approval.operator.name,
         title=approval.title,
         message=approval.message,
         asked_at=approval.asked_at,

@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from envoi.kernel import clock
+from envoi.web import approvals, openapi
 
 
 def ping(request: HttpRequest) -> HttpResponse:
@@ -13,4 +14,10 @@ def ping(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"OK\n{stamp}\n", content_type="text/plain")
 
 
-urlpatterns = [path("nl/jsp/ping.jsp", ping, name="ping")]
+urlpatterns = [
+    path("nl/jsp/ping.jsp", ping, name="ping"),
+    path("api/v1/openapi.json", openapi.openapi),
+    path("api/v1/approvals", approvals.pending),
+    path("api/v1/approvals/<int:number>", approvals.one),
+    path("api/v1/approvals/<int:number>/answer", approvals.answer),
+]

@@ -8,7 +8,9 @@ import pytest
 
 from envoi.engine.definition import Activity, Transition
 from envoi.engine.models import State, Workflow
-from envoi.engine.testing import make_workflow
+from envoi.engine.testing import make_workflow, run_until_passive, start
+from envoi.kernel.models import AuditEntry
+from envoi.kernel.testing import make_operator
 
 LISTED = {
     "name",
@@ -103,6 +105,33 @@ def test_variables_of_a_start(committed_db, run_envoi):
     workflow.refresh_from_db()
     assert workflow.variables == {"a": "1", "b": "x=y"}
     assert run_envoi("workflow", "start", "mine", "--variable", "nonsense").code == 2
+
+
+def test_an_approval_is_seen_and_answered_in_the_name_of_the_one_asked(committed_db, run_envoi):
+    make_operator("ann")
+    ways = (Transition("yes", "end", kind="answer"), Transition("no", "end", kind="answer"))
+    ask = {"assignee": {"operator": "ann"}, "title": "Send it?"}
+    start(
+        make_workflow(
+            (Activity("validation", "ask", parameters=ask, transitions=ways), Activity("end", "end")),
+            name="mine",
+        )
+    )
+    everyones = run_envoi("workflow", "approvals", "--json", code=0).json
+    assert [(each["operator"], each["title"]) for each in everyones] == [("ann", "Send it?")]
+    assert run_envoi("workflow", "approvals", "--operator", "ann", "--json", code=0).json == everyones
+    assert "[yes, no]" in run_envoi("workflow", "approvals", code=0).out
+    number = str(everyones[0]["number"])
+    assert run_envoi("workflow", "reply", number, "yes", "--operator", "admin").code == 3
+    assert run_envoi("workflow", "reply", number, "perhaps", "--operator", "ann").code == 3
+    done = run_envoi(
+        "workflow", "reply", number, "yes", "--operator", "ann", "--comment", "go", "--json", code=0
+    )
+    assert (done.json["answer"], done.json["open"]) == ("yes", False)
+    run_until_passive()
+    assert Workflow.objects.get(internal_name="mine").state == State.FINISHED
+    entry = AuditEntry.objects.get(action="Reply")
+    assert (entry.operator_name, "command line" in entry.detail["origin"]) == ("ann", True)
 
 
 def test_a_diagram_is_svg(committed_db, run_envoi):
