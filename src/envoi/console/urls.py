@@ -24,6 +24,7 @@ from envoi.console import (
     workflow_page,
     workflow_properties,
 )
+from envoi.console.conditions import urls as conditions
 from envoi.console.hooks import pages
 
 own = [
@@ -79,6 +80,7 @@ own = [
     path("external-accounts/<str:name>/delete", accounts.delete_account, name="delete-external-account"),
     path("new-external-account", accounts.new_account, name="new-external-account"),
     path("audit", partial(explorer.first_of, schema="xtk:auditTrail"), name="audit"),
+    *conditions.urlpatterns,
 ]
 urlpatterns = [
     path("", include((own, "console"))),

@@ -1,0 +1,69 @@
+// The editor of conditions: what is typed stands in the field of its form at once, as the rows of the editor.
+"use strict";
+(() => {
+  if (window.envoiConditions) return;
+  window.envoiConditions = true;
+  const box = (part) => part.closest?.(".conds");
+  const rowOf = (part) => part.closest("[data-row]");
+
+  const said = (row) => {
+    const found = {};
+    for (const part of row.querySelectorAll("[data-part]")) {
+      if (rowOf(part) !== row) continue;
+      const { part: name, index } = part.dataset;
+      if (name === "values") {
+        found.values ||= [];
+        if (part.type !== "checkbox") found.values[index] = part.value;
+        else if (part.checked) found.values.push(part.value);
+      } else found[name] = name === "kept" ? JSON.parse(part.value) : part.value;
+    }
+    if (/group|has/.test(row.dataset.row))
+      found.rows = [...row.querySelectorAll("[data-row]")].filter((each) => rowOf(each.parentElement) === row).map(said);
+    return found;
+  };
+  const keep = (editor) => {
+    const top = editor.querySelector("[data-row]"), text = document.getElementById(`${editor.id}-text`);
+    if (top) text.value = JSON.stringify({ schema: editor.dataset.schema, ...said(top) });
+    refresh(editor);
+  };
+  const refresh = (editor) => {
+    const count = document.getElementById(`${editor.id}-count`);
+    if (count) htmx.trigger(count, "refresh");
+    editor.dispatchEvent(new CustomEvent("conditions", { bubbles: true }));
+  };
+
+  // Before htmx hears of it: what it sends is then what is seen.
+  for (const kind of ["input", "change"])
+    document.addEventListener(kind, ({ target }) => { if (target.dataset?.part && box(target)) keep(box(target)); }, true);
+
+  document.addEventListener("htmx:afterSettle", ({ detail }) => {
+    const editor = box(detail.target);
+    if (!editor) return;
+    const next = editor.querySelector("[data-focus], [data-search]:not([data-seen])");
+    if (next) {
+      next.dataset.seen = "1";
+      delete next.dataset.focus;
+      next.focus();
+    }
+    if (detail.target.classList.contains("conds-box")) refresh(editor);
+  });
+
+  // A list of fields closes by Escape, by a choice, and by a click elsewhere.
+  const shut = (list, back) => { list.open = false; if (back) list.querySelector("summary").focus(); };
+  document.addEventListener("keydown", (event) => {
+    const list = event.key === "Escape" && event.target.closest?.(".pick[open]");
+    if (list) { event.preventDefault(); shut(list, true); }
+  });
+  document.addEventListener("click", (event) => {
+    const { target } = event;
+    document.querySelectorAll(".pick[open]").forEach((list) => { if (!list.contains(target)) shut(list); });
+    const field = rowOf(target)?.querySelector("textarea[data-part=expr]");
+    if (target.dataset.caret && field) { field.focus(); field.setSelectionRange(+target.dataset.caret, +target.dataset.caret + 1); }
+    const put = target.closest("[data-insert]");
+    if (put && field) {
+      field.setRangeText(put.dataset.insert, field.selectionStart, field.selectionEnd, "end");
+      field.focus();
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+  });
+})();
