@@ -27,6 +27,7 @@ COMMANDS = {
     "check": "check",
     "web": "web",
     "worker": "worker",
+    "inmail": "inmail",
     "postgres": "postgres",
     "workflow": "workflow",
     "operator": "operator",
