@@ -190,15 +190,19 @@ class Place:
         behind = self._behind(path)
         if behind is not self:
             return behind.column(path)
-        whole = "/".join((*path.steps, path.attribute))
-        if path.attribute and path.steps and path.steps[0] not in self.schema.links:
+        links = self._links(path)
+        if path.attribute and len(links) < len(path.steps):
             # Elements of a document: one table, names with slashes.
-            inside = self.schema.attributes.get(whole)
+            place = self.walk(Path(links, "", path.at))
+            inside = place.schema.attributes.get("/".join((*path.steps[len(links) :], path.attribute)))
             if inside is not None:
-                return self._attribute(inside, path)
+                return place._attribute(inside, path)
         place = self.walk(path)
         if not path.attribute:
-            return Fragment(f"{place.alias}.{quoted(place.schema.key[0])}", Kind.INTEGER, bare=True)
+            key = place.schema.key[0]
+            held = place.schema.attribute_of(key)
+            kind = OF_TYPE[held.type] if held is not None else Kind.INTEGER
+            return Fragment(f"{place.alias}.{quoted(key)}", kind, bare=True)
         attribute = place.schema.attributes.get(path.attribute)
         if attribute is None:
             raise ExpressionError(_unknown_attribute(place.schema, path.attribute), position=path.at)
@@ -212,6 +216,17 @@ class Place:
         for step in path.steps:
             place = self.scope.join(place, place.link(step, path.at), path.at)
         return Place(place.scope, place.schema, place.alias, self.expanding)
+
+    def _links(self, path: Path) -> tuple[str, ...]:
+        """Return the steps at the beginning of a path that are links."""
+        schema, found = self.schema, list[str]()
+        for step in path.steps:
+            link = schema.links.get(step)
+            if link is None:
+                break
+            found.append(step)
+            schema = self.scope.statement.registry[link.target]
+        return tuple(found)
 
     def before(self, link: str) -> "Place":
         """Return the place that has a link of this name: this one, or the one beyond it."""
