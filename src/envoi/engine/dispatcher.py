@@ -33,6 +33,7 @@ class Job(StrEnum):
     ACTIVITY = "envoi.activity"
     COMMANDS = "envoi.commands"
     OUTBOX = "envoi.outbox"
+    BACKGROUND = "envoi.background"
 
 
 def queue_of(affinity: str) -> str:
@@ -74,6 +75,11 @@ def enqueue_commands(workflow_id: int, affinity: str, *, anywhere: bool = False)
 def enqueue_outbox() -> None:
     """Queue one delivery round of the outbox, on any worker."""
     app.configure_task(Job.OUTBOX.value, queue=SYSTEM_QUEUE).defer()
+
+
+def enqueue_background(name: str, number: int) -> None:
+    """Queue a piece of work of a package, on any worker, in the caller's transaction."""
+    app.configure_task(Job.BACKGROUND.value, queue=SYSTEM_QUEUE).defer(name=name, number=number)
 
 
 def schedule() -> None:

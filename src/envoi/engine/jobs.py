@@ -49,6 +49,14 @@ async def outbox() -> None:
     await _in_thread(box.deliver)
 
 
+@app.task(name=Job.BACKGROUND.value)
+async def background(name: str, number: int) -> None:
+    """Do a piece of work of a package."""
+    from envoi.engine import background as works
+
+    await _in_thread(lambda: works.carry_out(name, number))
+
+
 async def _in_thread(work: Callable[[], Any]) -> None:
     await asyncio.get_running_loop().run_in_executor(pool, _with_connection, work)
 

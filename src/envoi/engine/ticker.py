@@ -16,7 +16,7 @@ from typing import Any, cast
 import psycopg
 from django.db import DatabaseError, connection, transaction
 
-from envoi.engine import dispatcher, lifecycle, sql
+from envoi.engine import background, dispatcher, lifecycle, sql
 from envoi.kernel import clock
 from envoi.kernel.locks import SPACE, Lock
 
@@ -223,3 +223,4 @@ def sweep() -> None:
         )
         if waiting is not None:
             dispatcher.enqueue_outbox()
+        background.queue_lost()

@@ -1,0 +1,24 @@
+"""Files with rows: CSV, fixed width and XLSX, plain or gzipped, read in bounded memory and from any place on.
+
+`detect` proposes a format, `batches` reads what lies behind a checkpoint, `CsvWriter` writes. Nothing here
+knows a database. What a file does wrong is told with its line; a file that cannot be trusted is refused.
+"""
+
+from envoi.engine.files.format import Encoding, Format, Kind, Source
+from envoi.engine.files.reading import Bad, Batch, Position, batches, first_rows
+from envoi.engine.files.sniffing import detect
+from envoi.engine.files.writing import CsvWriter
+
+__all__ = [
+    "Bad",
+    "Batch",
+    "CsvWriter",
+    "Encoding",
+    "Format",
+    "Kind",
+    "Position",
+    "Source",
+    "batches",
+    "detect",
+    "first_rows",
+]
