@@ -3,6 +3,13 @@
 from envoi.packages.delivery.models.consent import Consent, ConsentAction
 from envoi.packages.delivery.models.country import Country
 from envoi.packages.delivery.models.group import Group, GroupType, RcpGrpRel
+from envoi.packages.delivery.models.import_job import (
+    AT_WORK,
+    Import,
+    ImportBatch,
+    ImportReject,
+    ImportState,
+)
 from envoi.packages.delivery.models.mapping import DeliveryMapping
 from envoi.packages.delivery.models.paused_workflow import PausedWorkflow
 from envoi.packages.delivery.models.person import Channel, EmailFormat, Gender
@@ -24,6 +31,7 @@ from envoi.packages.delivery.models.suppression import Suppression, SuppressionK
 from envoi.packages.delivery.models.visitor import Visitor, VisitorOrigin
 
 __all__ = [
+    "AT_WORK",
     "AddressQuality",
     "Channel",
     "Confirmation",
@@ -35,6 +43,10 @@ __all__ = [
     "Gender",
     "Group",
     "GroupType",
+    "Import",
+    "ImportBatch",
+    "ImportReject",
+    "ImportState",
     "PausedWorkflow",
     "RcpGrpRel",
     "Recipient",

@@ -1,0 +1,31 @@
+"""Imports of files of profiles: proposed, checked, merged set by set, resumable and undoable (ADR 0017)."""
+
+from envoi.packages.delivery.services.imports.jobs import (
+    configure,
+    create,
+    enqueue,
+    find,
+    purge,
+    require,
+    start,
+    stop,
+    undo,
+    visible,
+    work,
+)
+from envoi.packages.delivery.services.imports.plan import (
+    Doubles,
+    Error,
+    Null,
+    Operation,
+    Plan,
+    Target,
+    sinks,
+    targets_of,
+)
+from envoi.packages.delivery.services.imports.proposal import propose
+
+__all__ = [
+    "Doubles", "Error", "Null", "Operation", "Plan", "Target", "configure", "create", "enqueue", "find",
+    "propose", "purge", "require", "sinks", "start", "stop", "targets_of", "undo", "visible", "work",
+]  # fmt: skip
