@@ -128,15 +128,20 @@ def create(
     links: Iterable[Link] = (),
     beside: Mapping[str, str] | None = None,
     schema: str = "",
+    like: Population | None = None,
 ) -> Population:
     """Create an empty population in the activity's transaction; `finish` it when it is filled.
 
     `columns` come after `id` (bigint, a key of the dimension, or a line number without one). Raises
     Misconfigured for a dimension whose key is not one whole number, or for two columns of one name.
+    `like` gives its links, as far as the columns that they need are here too.
     """
     if dimension:
         key_of(dimension)
     named = _named(columns)
+    if like is not None:
+        links = (*_links_of(like, named), *links)
+        beside = {**like.beside, **(beside or {})}
     made = Population(
         "",
         schema or f"temp:{ctx.activity.name}",
@@ -212,6 +217,18 @@ def of_expression(name: str, column: query.Column) -> Column:
     return Column(name, attribute.type, attribute.label)
 
 
+def reshape(
+    population: Population, *, links: tuple[Link, ...], beside: Mapping[str, str] | None = None
+) -> Population:
+    """Give a population that this activity has made other links."""
+    made = replace(population, links=links, beside=population.beside if beside is None else beside)
+    sql.run(
+        "UPDATE xtk_work_table SET shape = %(shape)s WHERE name = %(name)s",
+        {"shape": sql.json(_shape(made)), "name": made.table},
+    )
+    return made
+
+
 # --- reading
 
 
@@ -270,7 +287,7 @@ def stored(table: str) -> tuple[Population, int] | None:
 
 def registry(populations: Iterable[Population]) -> Registry:
     """Return the installed schemas with those of these populations beside them."""
-    schemas = dict(registries.current().schemas)
+    schemas = dict(registries.fresh().schemas)
     for each in populations:
         schemas[each.schema] = schema_of(each)
         for name, table in each.beside.items():
@@ -343,16 +360,16 @@ def values(ctx: TaskContext) -> dict[str, Value]:
     return found
 
 
-def run(ctx: TaskContext, statement: str, params: Mapping[str, Any] | Sequence[Any] = ()) -> int:
+def run(ctx: TaskContext, statement: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
     """Carry out a statement of the activity and return how many rows it touched.
 
     It stands in the journal if the workflow says so, without its values. Raises Failed for a value that
     cannot be calculated.
     """
-    ctx.log_sql(statement, params)
+    ctx.log_sql(statement, params or ())
     try:
         with connection.cursor() as cursor:
-            cursor.execute(statement, params or None)
+            cursor.execute(statement, params)
             return cursor.rowcount
     except DataError as error:
         reason = str(error).partition("\n")[0]
@@ -401,6 +418,19 @@ def _named(columns: Iterable[Column]) -> tuple[Column, ...]:
         taken = [column.column for column in found]
         found.append(replace(each, column=column_name(each.attribute, taken)))
     return tuple(found)
+
+
+def _links_of(like: Population, columns: Sequence[Column]) -> Iterable[Link]:
+    """Yield the links of another population on the same rows, with the columns that are called otherwise
+    here.
+    """
+    attributes = {each.column: each.attribute for each in like.columns}
+    names = {each.attribute: each.column for each in columns}
+    for link in like.links:
+        own = [column if column == ID else names.get(attributes.get(column, "")) for column, _ in link.join]
+        if all(own):
+            theirs = [column for _, column in link.join]
+            yield replace(link, join=tuple((str(a), b) for a, b in zip(own, theirs, strict=True)))
 
 
 def _shape(population: Population) -> dict[str, Any]:

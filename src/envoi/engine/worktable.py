@@ -99,6 +99,11 @@ def analyze(table: str) -> None:
         cursor.execute(composed.SQL("ANALYZE {}").format(composed.Identifier(table)).as_string())
 
 
+def drop(name: str) -> None:
+    """Drop one work table in the caller's transaction: what an activity needed on the way to its result."""
+    _drop(sql.rows("DELETE FROM xtk_work_table WHERE name = %(name)s RETURNING name", {"name": name}))
+
+
 def drop_all(workflow_id: int) -> int:
     """Drop every work table of a workflow in the caller's transaction; returns how many there were."""
     return _drop(
@@ -111,8 +116,8 @@ def drop_unneeded(workflow_id: int) -> int:
 
     Needed is what the variables of an open task, of an event that feeds one, or of the instance name. Events
     that wait for a target are there only while the workflow is paused, and then nothing is dropped. Where
-    results are kept, and in the copy of a sub-workflow, the last table of each transition stays too. Returns
-    how many were dropped.
+    results are kept, and in the copy of a sub-workflow, the last table of each transition stays too. The
+    lines of a collection stay with their population. Returns how many were dropped.
     """
     return _drop(
         sql.rows(
@@ -130,9 +135,14 @@ def drop_unneeded(workflow_id: int) -> int:
                    UNION ALL SELECT last.variables FROM w, LATERAL (
                      SELECT DISTINCT ON (source, transition) variables FROM xtk_workflow_event e
                      WHERE w.keeps AND e.workflow_id = w.workflow_id AND e.run_number = w.run_number
-                     ORDER BY source, transition, event_id DESC) AS last)
-               DELETE FROM xtk_work_table t WHERE t.workflow_id = %(workflow)s AND NOT EXISTS (
-                 SELECT 1 FROM named, jsonb_each_text(named.variables) AS v WHERE v.value = t.name)
+                     ORDER BY source, transition, event_id DESC) AS last),
+               needed AS (
+                 SELECT t.name, t.shape FROM xtk_work_table t WHERE t.name IN (
+                   SELECT v.value FROM named, jsonb_each_text(named.variables) AS v))
+               DELETE FROM xtk_work_table t WHERE t.workflow_id = %(workflow)s
+                 AND NOT EXISTS (SELECT 1 FROM needed WHERE needed.name = t.name)
+                 AND NOT EXISTS (SELECT 1 FROM needed, jsonb_each_text(needed.shape->'beside') AS v
+                   WHERE v.value = t.name)
                RETURNING name""",
             {"workflow": workflow_id},
         )
@@ -143,7 +153,9 @@ def hand_over(from_workflow: int, to_workflow: int, run_number: int, variables: 
     """Make the tables that `variables` name those of another workflow: of the parent of a sub-workflow."""
     sql.run(
         """UPDATE xtk_work_table SET workflow_id = %(to)s, run_number = %(run)s
-           WHERE workflow_id = %(from)s AND name = ANY(%(names)s)""",
+           WHERE workflow_id = %(from)s AND (name = ANY(%(names)s) OR name IN (
+             SELECT v.value FROM xtk_work_table t, jsonb_each_text(t.shape->'beside') AS v
+             WHERE t.name = ANY(%(names)s)))""",
         {
             "from": from_workflow,
             "to": to_workflow,

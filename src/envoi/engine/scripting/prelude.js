@@ -109,6 +109,20 @@
     return decode(answer.value);
   }
 
+  // As in the product, `activity.transitions.extractOutput[0]`: the ways out of a kind, or their settings if the
+  // activity has some under that name.
+  function byKind(model) {
+    const ways = model && model.transitions;
+    if (!isArray(ways)) return;
+    for (let i = 0; i < ways.length; i++) {
+      const kind = ways[i].kind ?? "transition";
+      const settings = model.parameters && model.parameters[kind];
+      const same = [];
+      for (let j = 0; j < ways.length; j++) if ((ways[j].kind ?? "transition") === kind) same[same.length] = ways[j];
+      if (!(kind in ways)) defineProperty(ways, kind, { value: isArray(settings) ? settings : same });
+    }
+  }
+
   // All but the variables is read-only (§5.8); a silent no would be worse than a loud one.
   function readOnly(target, name, open) {
     if (target === null || typeof target !== "object" || moment(target) !== undefined) return target;
@@ -243,6 +257,7 @@
     instanceVars = scope(data.instanceVars);
     taskVars = scope(data.taskVars);
     activity = data.activity;
+    byKind(activity);
     for (const list of [data.transitions, data.incoming]) {
       for (let i = 0; i < list.length; i++) list[i] = scope(list[i], {});
     }

@@ -1,0 +1,399 @@
+"""Set activities on recipients: what each gives, run by the engine."""
+
+import pytest
+from django.db import connection
+
+from envoi.engine import commands, population
+from envoi.engine.definition import Activity, Transition
+from envoi.engine.models import Event, State, Workflow
+from envoi.engine.testing import lines, make_workflow, run_until_passive
+from envoi.engine.testing import start as begin
+from envoi.kernel import query
+from envoi.kernel.models import Folder
+from envoi.kernel.query import Field, QueryDef
+from envoi.kernel.testing import admin_actor, allow, make_actor, make_folder, make_operator
+from envoi.packages.delivery.models import Group, Recipient
+from envoi.packages.delivery.testing import make_recipients
+
+HERE = "text1 = 'here'"
+
+
+def make(*rows, folder="recipients", **more):
+    """Make recipients of these (email, first name, last name); return their ids."""
+    ids = list(make_recipients(len(rows), folder=folder, text1="here", **more))
+    for key, (email, first, last) in zip(ids, rows, strict=True):
+        Recipient.objects.filter(pk=key).update(email=email, first_name=first, last_name=last)
+    return ids
+
+
+def ask(name, filter="@text1 = 'here'", to="", **more):
+    return Activity(
+        "query",
+        name,
+        parameters={"targetingDimension": "nms:recipient", "filter": filter, **more},
+        transitions=(Transition("result", to, kind="result"),),
+    )
+
+
+def fork(*to):
+    return Activity("fork", "fork", transitions=tuple(Transition(f"t{n}", each) for n, each in enumerate(to)))
+
+
+def step(kind, name, *ways, to="end", **parameters):
+    drawn = tuple(
+        Transition(way.partition(":")[0], to, kind=way.partition(":")[2] or way)
+        for way in ways or ("result",)
+    )
+    return Activity(kind, name, parameters=parameters, transitions=drawn)
+
+
+END = Activity("end", "end")
+
+
+def run(*activities, actor=None, **properties):
+    workflow = make_workflow((*activities, END), keep_results=True, **properties)
+    found = begin(workflow, actor)
+    assert (found.state, found.failed) == (State.FINISHED, False), lines(found)
+    return found
+
+
+def carried(workflow, source, transition="result"):
+    event = Event.objects.filter(workflow=workflow, source=source, transition=transition).last()
+    found = population.stored(event.variables["tableName"])
+    assert found is not None
+    return event, found[0]
+
+
+def rows(workflow, source, transition="result", *attributes):
+    """The rows that a transition carried: ids, or tuples with these attributes."""
+    event, found = carried(workflow, source, transition)
+    select = (Field("@id"), *(Field(each) for each in attributes))
+    asked = QueryDef(found.schema, select=select, order_by=(Field("@id"),), line_count=10_000)
+    got = query.run(asked, actor=admin_actor(), within=population.registry([found])).rows
+    assert event.variables["recCount"] == str(len(got))
+    return [row if attributes else row[0] for row in got]
+
+
+@pytest.fixture
+def people(db):
+    return make(
+        ("a@x.org", "Ann", "One"), ("b@x.org", "Bob", "Two"), ("a@x.org", "Ada", "Three"), ("", "Cid", "Four")
+    )
+
+
+def test_a_query_gives_its_rows_and_data_about_them(people):
+    workflow = run(
+        ask(
+            "query",
+            "@text1 = 'here' AND @firstName LIKE 'A%'",
+            to="end",
+            columns=[{"expr": "Upper(@lastName)", "alias": "name"}, {"expr": "[folder/@name]"}, "@gender"],
+            segmentCode="vip",
+        )
+    )
+    a, _, c, _ = people
+    assert rows(workflow, "query", "result", "@name", "[@segmentCode]") == [
+        (a, "ONE", "vip"),
+        (c, "THREE", "vip"),
+    ]
+    event, found = carried(workflow, "query")
+    assert event.variables["schema"] == "nms:recipient"
+    assert event.variables["targetSchema"] == "temp:query"
+    assert [each.attribute for each in found.columns] == ["name", "name2", "gender", "segmentCode"]
+
+
+def test_a_query_without_anything_said_fails_with_its_code(db):
+    workflow = begin(
+        make_workflow((Activity("query", "query", transitions=(Transition("result", "end"),)), END))
+    )
+    assert workflow.failed
+    assert any("WKF-560016" in line for line in lines(workflow))
+
+
+def test_an_empty_population_fires_all_the_same(db):
+    workflow = run(ask("query", "@text1 = 'nobody'", to="dedup"), step("dedup", "dedup", keys=["@email"]))
+    assert rows(workflow, "query") == []
+    assert rows(workflow, "dedup") == []
+
+
+def test_a_filter_on_another_dimension(people):
+    a, b, c, _ = people
+    one, two = (
+        Group.objects.create(
+            name=f"g{n}", label=f"g{n}", folder=Folder.objects.first(), created_at="2026-01-01T00:00Z",
+            modified_at="2026-01-01T00:00Z",
+        )
+        for n in (1, 2)
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO nms_rcp_grp_rel (rcp_grp_rel_id, group_id, recipient_id) VALUES (%s, %s, %s)",
+            [(1, one.pk, a), (2, two.pk, a), (3, one.pk, b)],
+        )
+    workflow = run(
+        ask("query", "[group/@name] = 'g1'", to="end", filteringDimension="nms:rcpGrpRel", link="recipient")
+    )
+    assert rows(workflow, "query") == [a, b]
+    workflow = run(
+        ask(
+            "query",
+            "",
+            to="end",
+            filteringDimension="nms:rcpGrpRel",
+            link="recipient",
+            having="CountAll() >= 2",
+        )
+    )
+    assert rows(workflow, "query") == [a]
+    workflow = run(ask("query", "[rcpGrpRel/group/@name] LIKE 'g%' AND @text1 = 'here'", to="end"))
+    assert rows(workflow, "query") == [a, b]
+    collections = [
+        {"kind": "aggregates", "link": "rcpGrpRel",
+         "aggregates": [{"function": "count", "expr": "@id", "alias": "n"}]},
+        {"kind": "single", "link": "rcpGrpRel", "columns": [{"expr": "[group/@name]", "alias": "g"}],
+         "sort": [{"expr": "[group/@name]", "descending": True}]},
+        {"kind": "lines", "name": "lists", "link": "rcpGrpRel",
+         "columns": [{"expr": "[group/@name]", "alias": "g"}]},
+    ]  # fmt: skip
+    workflow = run(
+        ask("query", to="enrich"),
+        step("enrichment", "enrich", to="split", collections=collections),
+        step(
+            "extract", "split", "some:extractOutput",
+            extractOutput=[{"name": "some", "filter": "@n >= 1 AND [lists/@g] = 'g2'"}],
+        ),
+    )  # fmt: skip
+    assert rows(workflow, "enrich", "result", "@n", "@g")[:3] == [(a, 2, "g2"), (b, 1, "g1"), (c, 0, None)]
+    assert rows(workflow, "split", "some", "@n") == [(a, 2)]
+
+
+def test_union_intersection_exclusion(people):
+    a, b, c, _d = people
+    one = ask("one", f"@id IN ({a}, {b})", to="{}", columns=["@email", {"expr": "1", "alias": "n"}])
+    two = ask("two", f"@id IN ({b}, {c})", to="{}", columns=["@email", {"expr": "'x'", "alias": "m"}])
+
+    def drawn(kind, **parameters):
+        from dataclasses import replace
+
+        parts = [
+            replace(each, transitions=(Transition("result", kind, kind="result"),)) for each in (one, two)
+        ]
+        ways = ("result",) if kind == "union" else ("result", "remainder")
+        return run(*parts, step(kind, kind, *ways, **parameters))
+
+    found = drawn("union")
+    assert rows(found, "union", "result", "@email", "@n", "@m") == [
+        (a, "a@x.org", 1, None), (b, "b@x.org", 1, None), (c, "a@x.org", None, "x"),
+    ]  # fmt: skip
+    assert rows(drawn("union", order=["two"], maxSize=2), "union", "result", "@m") == [(b, "x"), (c, "x")]
+    assert rows(drawn("union", reconcile="columns", commonOnly=True), "union", "result", "@email") == [
+        (a, "a@x.org"), (b, "b@x.org"),
+    ]  # fmt: skip
+    found = drawn("intersection")
+    assert rows(found, "intersection", "result", "@n", "@m") == [(b, 1, "x")]
+    assert rows(found, "intersection", "remainder") == [a, c]
+    found = drawn("intersection", reconcile=["email"])
+    assert rows(found, "intersection") == [a, b]
+    assert rows(found, "intersection", "remainder") == []
+    found = drawn("exclusion", mainSet="two")
+    assert rows(found, "exclusion", "result", "@m") == [(c, "x")]
+    assert rows(found, "exclusion", "remainder") == [b]
+    rules = [{"set": "two", "kind": "join", "joins": [{"source": "@email", "destination": "Lower(@email)"}]}]
+    assert rows(drawn("exclusion", mainSet="one", rules=rules), "exclusion") == []
+
+
+def test_exclusion_by_another_dimension(people):
+    a, b, c, d = people
+    other = make_folder("elsewhere", "recipients", model="nms:recipient")
+    Recipient.objects.filter(pk=b).update(folder_id=other.pk)
+    folders = Activity(
+        "query",
+        "folders",
+        parameters={"targetingDimension": "xtk:folder", "filter": "@name = 'elsewhere'"},
+        transitions=(Transition("result", "exclude", kind="result"),),
+    )
+    workflow = run(
+        ask("query", to="exclude"),
+        folders,
+        step(
+            "exclusion",
+            "exclude",
+            mainSet="query",
+            rules=[{"set": "folders", "kind": "dimension", "link": "folder"}],
+        ),
+    )
+    assert rows(workflow, "exclude") == [a, c, d]
+    workflow = begin(make_workflow((ask("query", to="exclude"), folders, step("exclusion", "exclude"), END)))
+    assert workflow.failed
+    assert any("needs a link or a pair of fields" in line for line in lines(workflow))
+
+
+def test_deduplication_keeps_one_and_merges(people):
+    a, b, c, d = people
+
+    def kept(**parameters):
+        return run(
+            ask("query", to="dedup", columns=["@email", "@firstName", "@lastName"]),
+            step("dedup", "dedup", "result", "remainder", **parameters),
+        )
+
+    workflow = kept(keys=["@email"])
+    assert rows(workflow, "dedup") == [a, b, d]
+    assert rows(workflow, "dedup", "remainder") == [c]
+    assert rows(kept(keys=["@email"], method="min", expr="@firstName"), "dedup") == [b, c, d]
+    assert rows(kept(keys=["@email"], method="max", expr="@lastName"), "dedup") == [b, c, d]
+    assert rows(kept(keys=["@email"], method="list", expr="@firstName", values=["Ada"]), "dedup") == [b, c, d]
+    assert rows(kept(keys=["@email"], keep=2), "dedup") == people
+    assert len(rows(kept(keys=["@email"], method="random"), "dedup")) == 3
+    merge = [{"columns": ["lastName"], "sort": [{"expr": "@firstName"}]}]
+    found = kept(keys=["@email"], merge=merge)
+    assert rows(found, "dedup", "result", "@firstName", "@lastName")[0] == (a, "Ann", "Three")
+    merge = [{"columns": ["lastName"], "filter": "@firstName = 'nobody'"}]
+    found = kept(keys=["@email"], merge=merge)
+    assert rows(found, "dedup", "result", "@lastName")[0] == (a, "One")
+
+
+@pytest.fixture
+def crowd(db):
+    return list(make_recipients(40, text1="here"))
+
+
+def subset(name, **more):
+    return {"name": name, **more}
+
+
+def test_split_takes_shares_in_order(crowd):
+    subsets = [
+        subset("first", code="F",
+               limiter={"type": "count", "count": 3, "sort": [{"expr": "@account", "descending": True}]}),
+        subset("ten", limiter={"type": "percent", "percent": 10, "random": True}),
+        subset("men", filter="@id % 2 = 0",
+               limiter={"type": "percent", "percent": 50, "ofSegment": True, "random": True}),
+        subset("each", limiter={"type": "count", "count": 1, "groupBy": "@id % 3"}),
+        subset("rest"),
+    ]  # fmt: skip
+    names = [each["name"] for each in subsets]
+    workflow = run(
+        ask("query", to="split"),
+        step(
+            "extract",
+            "split",
+            *(f"{name}:extractOutput" for name in names),
+            "remainder",
+            extractOutput=subsets,
+        ),
+    )
+    found = {name: rows(workflow, "split", name) for name in (*names, "remainder")}
+    assert rows(workflow, "split", "first", "@segmentCode") == [
+        (key, "F") for key in sorted(Recipient.objects.order_by("-account").values_list("pk", flat=True)[:3])
+    ]
+    assert [len(found[name]) for name in ("first", "ten", "each", "remainder")] == [3, 4, 3, 0]
+    everything = [key for name in names for key in found[name]]
+    assert sorted(everything) == crowd
+    assert {key % 3 for key in found["each"]} == {0, 1, 2}
+    assert all(key % 2 == 0 for key in found["men"])
+    even_left = sum(key % 2 == 0 for key in set(crowd) - set(found["first"]) - set(found["ten"]))
+    assert len(found["men"]) == (even_left + 1) // 2
+
+
+def test_subsets_may_overlap_or_lie_in_one_table(crowd):
+    subsets = [subset("a", code="A", filter="@id % 2 = 0"), subset("b", code="B", filter="@id % 3 = 0")]
+    workflow = run(
+        ask("query", to="split"),
+        step("extract", "split", "a:extractOutput", "b:extractOutput", extractOutput=subsets, overlap=True),
+    )
+    assert rows(workflow, "split", "b") == [key for key in crowd if key % 3 == 0]
+    workflow = run(
+        ask("query", to="split"),
+        step("extract", "split", "result", "remainder", extractOutput=subsets, oneTable=True),
+    )
+    assert rows(workflow, "split", "result", "@segmentCode") == [
+        (key, "B" if key % 2 else "A") for key in crowd if key % 2 == 0 or key % 3 == 0
+    ]
+    assert rows(workflow, "split", "remainder") == [key for key in crowd if key % 2 and key % 3]
+    cells = [subset("a", filter="@id % 2 = 0"), subset("b", filter="@id % 3 = 0")]
+    workflow = run(ask("query", to="cells"), step("cells", "cells", "a:cell", "b:cell", cell=cells))
+    assert rows(workflow, "cells", "b") == [key for key in crowd if key % 2 and key % 3 == 0]
+
+
+@pytest.mark.case("E24")
+def test_an_initialization_script_sets_the_share_of_a_subset(crowd):
+    from dataclasses import replace
+
+    split = step(
+        "extract", "split", "part:extractOutput",
+        extractOutput=[subset("part", limiter={"type": "percent", "percent": 50, "random": True})],
+    )  # fmt: skip
+    split = replace(
+        split, init_script="activity.transitions.extractOutput[0].limiter.percent = instance.vars.p"
+    )
+    workflow = make_workflow((ask("query", to="split"), split, END), keep_results=True)
+    begin(workflow, variables={"p": 10})
+    assert len(rows(workflow, "split", "part")) == 4
+    stored = {a["name"]: a for a in Workflow.objects.get(pk=workflow.pk).definition["activities"]}
+    assert stored["split"]["parameters"]["extractOutput"][0]["limiter"]["percent"] == 50
+
+
+@pytest.mark.case("E21")
+def test_an_and_join_passes_the_main_set_and_all_variables(people):
+    a, b, _c, _d = people
+    joined = (Transition("done", "join"),)
+    both = [
+        ask("one", f"@id = {a}", to="note1"),
+        Activity("js", "note1", parameters={"script": "vars.a = 1"}, transitions=joined),
+        ask("two", f"@id = {b}", to="note2"),
+        Activity("js", "note2", parameters={"script": "vars.b = 2"}, transitions=joined),
+    ]  # fmt: skip
+    for main, kept in (("note1", [a]), ("note2", [b]), ("", None)):
+        join = Activity(
+            "andjoin", "join", parameters={"mainSet": main} if main else {},
+            transitions=(Transition("transition", "end"),),
+        )  # fmt: skip
+        workflow = run(*both, join)
+        found = rows(workflow, "join", "transition")
+        assert found == kept if kept else found in ([a], [b])
+        events = Event.objects.filter(workflow=workflow, source="join")
+        assert len(events) == 1
+        assert (events[0].variables["a"], events[0].variables["b"]) == (1, 2)
+
+
+def test_a_random_draw_is_the_same_when_the_task_is_repeated(crowd):
+    draw = {"extractOutput": [subset("part", limiter={"type": "count", "count": 7, "random": True})]}
+    workflow = run(ask("query", to="split"), step("extract", "split", "part:extractOutput", **draw))
+    first = rows(workflow, "split", "part")
+    commands.post(admin_actor(), workflow.internal_name, commands.Command.RESTART_TASK, activity="split")
+    run_until_passive()
+    assert Event.objects.filter(workflow=workflow, source="split").count() == 2
+    assert rows(workflow, "split", "part") == first
+    commands.post(admin_actor(), workflow.internal_name, commands.Command.START)
+    run_until_passive()
+    assert rows(workflow, "split", "part") != first
+    assert len(first) == 7
+
+
+def test_what_the_operator_may_not_read_is_not_selected(people):
+    closed = make_folder("closedOnes", "recipients", model="nms:recipient")
+    allow(closed, make_operator("owner"))
+    Recipient.objects.filter(pk=people[0]).update(folder_id=closed.pk)
+    ina = make_actor("ina", rights=("WORKFLOW",))
+    assert rows(run(ask("query", to="end"), actor=ina), "query") == people[1:]
+    assert rows(run(ask("query", to="end")), "query") == people
+
+
+@pytest.mark.case("E32")
+def test_a_simulation_selects_and_changes_nothing(people):
+    parts = (
+        ask("one", f"@id = {people[0]}", to="union"),
+        ask("two", f"@id = {people[1]}", to="union"),
+        step("union", "union", to="update"),
+        step("writer", "update", to="alert", columns=[{"destination": "@text2", "expr": "'changed'"}]),
+        Activity("alert", "alert", transitions=(Transition("done", "end", kind="done"),)),
+    )
+    workflow = make_workflow((*parts, END), keep_results=True)
+    commands.post(admin_actor(), workflow.internal_name, commands.Command.SIMULATE)
+    run_until_passive()
+    workflow.refresh_from_db()
+    assert workflow.simulation
+    assert rows(workflow, "union") == people[:2]
+    assert not Event.objects.filter(workflow=workflow, source__in=("update", "alert")).exists()
+    assert not Recipient.objects.filter(text2="changed").exists()
