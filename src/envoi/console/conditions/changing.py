@@ -34,8 +34,8 @@ def place_of(text: str) -> Place:
 
 def change(
     group: Group, do: str, at: Place, field: str, schema: Schema, within: Registry
-) -> tuple[Group, Place]:
-    """Return the rows after a change, and the place that it made or touched.
+) -> tuple[Group, Place | None]:
+    """Return the rows after a change, and the place where work goes on; None: where it was.
 
     `add`, `group` and `expression` put a row into the group at a place, `field` says what a line is about,
     `remove` takes a row away, `up` and `down` move it; anything else only tidies values. Raises Invalid for a
@@ -58,7 +58,7 @@ def change(
         case "up" | "down":
             return tidy(_moved(group, at, -1 if do == "up" else 1), schema, within), at
         case _:
-            return tidy(group, schema, within), at
+            return tidy(group, schema, within), None
 
 
 def schema_at(group: Group, at: Place, schema: Schema, within: Registry) -> Schema:

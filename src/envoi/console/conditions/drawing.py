@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from envoi.console.conditions import changing, fields, operators, sentences, text, translating
 from envoi.console.conditions.fields import Field, Sort
-from envoi.console.conditions.operators import Form
+from envoi.console.conditions.operators import Form, Operator
 from envoi.console.conditions.rows import Free, Group, Has, Join, Kept, Line, Row, condition_document
 from envoi.kernel import registry
 from envoi.kernel.errors import Invalid
@@ -34,8 +34,13 @@ class Input:
     options: Sequence[tuple[str, Any, bool]] = ()
     index: int = 0
     """Which of the line's values it is."""
-    redraws: bool = False
-    """What stands behind it depends on its value."""
+    form: str = ""
+    """Form of what stands beside it, when that depends on its value."""
+
+    @property
+    def redraws(self) -> bool:
+        """Whether another value may take another input beside it."""
+        return bool(self.form)
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,9 @@ class Drawn:
     """Schema that its own field is looked up in."""
     label: str = ""
     xpath: str = ""
-    operators: Sequence[tuple[str, Any, bool]] = ()
+    operators: Sequence[Operator] = ()
+    operator: str = ""
+    form: str = ""
     inputs: Sequence[Input] = ()
     joins: Sequence[tuple[str, Any, bool]] = ()
     none: bool = False
@@ -177,7 +184,9 @@ class _Pen:
             drawn,
             label=found.label,
             xpath=found.text,
-            operators=[(e.name, e.label, e == operator) for e in operators.offered(found)],
+            operators=operators.offered(found),
+            operator=operator.name,
+            form=operator.form.value,
             inputs=list(self.inputs(found, operator.form, row.values)),
         )
 
@@ -262,7 +271,9 @@ class _Pen:
 
 
 def _day(label: str, index: int, way: str, amount: str) -> Iterator[Input]:
-    ways = Input("select", label, options=_ways(way), index=index, redraws=True)
+    ways = Input(
+        "select", label, options=_ways(way), index=index, form=way if way in ("date", "today") else "count"
+    )
     if way == "date":
         yield ways
         yield Input("date", label, amount, index=index + 1)

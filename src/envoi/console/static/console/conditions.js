@@ -22,8 +22,8 @@
     return found;
   };
   const keep = (editor) => {
-    const top = editor.querySelector("[data-row]"), text = document.getElementById(`${editor.id}-text`);
-    if (top) text.value = JSON.stringify({ schema: editor.dataset.schema, ...said(top) });
+    const top = editor.querySelector("[data-row]"), field = document.getElementById(`${editor.id}-text`);
+    if (top) field.value = JSON.stringify({ schema: editor.dataset.schema, ...said(top) });
     refresh(editor);
   };
   const refresh = (editor) => {
@@ -35,6 +35,23 @@
   // Before htmx hears of it: what it sends is then what is seen.
   for (const kind of ["input", "change"])
     document.addEventListener(kind, ({ target }) => { if (target.dataset?.part && box(target)) keep(box(target)); }, true);
+  // Another operator may take another input.
+  document.addEventListener("change", ({ target }) => {
+    const form = target.dataset?.form && box(target) && target.selectedOptions[0].dataset.form;
+    if (form && form !== target.dataset.form) htmx.trigger(target, "redraw");
+  });
+
+  // What was typed while rows were drawn anew is not lost: they are asked for again.
+  const text = (editor) => document.getElementById(`${editor.id}-text`).value;
+  document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+    if (box(detail.elt)) detail.requestConfig.said = text(box(detail.elt));
+  });
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    const { said: then, triggeringEvent: event } = detail.requestConfig;
+    if (!detail.target.classList?.contains("conds-box") || !event || then === text(box(detail.target))) return;
+    detail.shouldSwap = false;
+    setTimeout(() => htmx.trigger(detail.elt, event.type));
+  });
 
   document.addEventListener("htmx:afterSettle", ({ detail }) => {
     const editor = box(detail.target);
@@ -47,6 +64,12 @@
     }
     if (detail.target.classList.contains("conds-box")) refresh(editor);
   });
+
+  // A list of fields is asked for when it opens, and again when its row was drawn anew.
+  document.addEventListener("toggle", ({ target }) => {
+    const empty = target.open && box(target) && target.querySelector(':scope > [hx-trigger="fill"]:empty');
+    if (empty) htmx.trigger(empty, "fill");
+  }, true);
 
   // A list of fields closes by Escape, by a choice, and by a click elsewhere.
   const shut = (list, back) => { list.open = false; if (back) list.querySelector("summary").focus(); };
