@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 
+from envoi.kernel import registry
 from envoi.kernel.models import Folder
 from envoi.kernel.rights import Actor
 
@@ -23,6 +24,7 @@ class FolderKind:
 
 
 _OWN: dict[str, FolderKind] = {}
+_GENERIC: list[FolderKind] = []
 ICONS = {
     "nms:extAccount": "key",
     "xtk:option": "list",
@@ -38,9 +40,17 @@ def own(schema: str, kind: FolderKind) -> None:
     _OWN[schema] = kind
 
 
+def generic(kind: FolderKind) -> None:
+    """Make the kind known that shows folders of any schema which has none of its own."""
+    _GENERIC[:] = [kind]
+
+
 def find(schema: str) -> FolderKind | None:
-    """Return the kind of a schema, or None when no page shows it."""
-    return _all().get(schema)
+    """Return the kind of a schema, else the generic one; None for a schema that is not installed."""
+    found = _all().get(schema)
+    if found is None and _GENERIC and schema in registry.current():
+        return _GENERIC[0]
+    return found
 
 
 def icon_of(schema: str) -> str:

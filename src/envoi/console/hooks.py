@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver
 
 from envoi.console.folder_kinds import FolderKind
 from envoi.console.navigation import Entry
+from envoi.console.records.form import Form
 from envoi.kernel.hooks import Hook
 
 
@@ -36,6 +37,8 @@ class Pages:
     entries: Sequence[Entry] = ()
     folders: Mapping[str, FolderKind] = field(default_factory=dict)
     """Schema name of what lives in a folder (`nms:recipient`) -> how such a folder shows."""
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    """Schema name -> what its form has that the registry does not say."""
     first_steps: Sequence[FirstStep] = ()
 
 

@@ -26,6 +26,7 @@ from envoi.console import (
 )
 from envoi.console.conditions import urls as conditions
 from envoi.console.hooks import pages
+from envoi.console.records import urls as records
 
 own = [
     path("", home.home, name="home"),
@@ -81,6 +82,7 @@ own = [
     path("new-external-account", accounts.new_account, name="new-external-account"),
     path("audit", partial(explorer.first_of, schema="xtk:auditTrail"), name="audit"),
     *conditions.urlpatterns,
+    *records.urlpatterns,
 ]
 urlpatterns = [
     path("", include((own, "console"))),

@@ -1,0 +1,201 @@
+"""Lists and forms of any schema."""
+
+import json
+import re
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.test import Client
+
+from envoi.kernel import enumerations, saved_views
+from envoi.kernel.models import Enum, Folder, SavedView
+from envoi.kernel.testing import admin_actor, allow, make_folder, make_operator
+
+pytestmark = pytest.mark.usefixtures("db", "clock")
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+def client_of(operator: Any) -> Client:
+    client = Client()
+    client.force_login(operator, BACKEND)
+    return client
+
+
+@pytest.fixture
+def admin() -> Client:
+    return client_of(make_operator("mary", ("ADMINISTRATION",)))
+
+
+def text(client: Client, address: str, status: int = 200) -> str:
+    answer = client.get(address)
+    body = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    assert answer.status_code == status, body.decode()[:3000]
+    return body.decode()
+
+
+def names(page: str) -> list[str]:
+    """Return what the first column says, row by row."""
+    return [re.sub(r"<[^>]+>", "", each) for each in re.findall(r'<th scope="row".*?</th>', page)]
+
+
+def filter_of(expr: str) -> str:
+    return json.dumps({"condition": [{"expr": expr}]})
+
+
+@pytest.fixture
+def lists() -> list[Enum]:
+    return [
+        enumerations.create(f"tList{number:03}", actor=admin_actor(), label=f"List {number:03}")
+        for number in range(120)
+    ]
+
+
+def test_a_list_shows_searches_filters_and_sorts(admin, lists):
+    page = text(admin, "/data/xtk/enum/?q=list+00")
+    assert names(page) == [f"List {number:03}" for number in range(10)]
+    assert "10 rows" in page
+    page = text(admin, "/data/xtk/enum/?" + urlencode({"filter": filter_of("@name LIKE 'tList11%'")}))
+    assert len(names(page)) == 10
+    page = text(admin, "/data/xtk/enum/?q=list&sort=-@label&c=@label&c=@name")
+    assert names(page)[:2] == ["List 119", "List 118"]
+    assert 'aria-sort="descending"' in page
+    assert "tList119" in page
+    assert "Nothing matches" in text(admin, "/data/xtk/enum/?q=no%25such")
+
+
+def test_pages_go_on_and_back_by_key(admin, lists):
+    seen: list[str] = []
+    address = "/data/xtk/enum/?q=list+&sort=@type"
+    pages = []
+    while address:
+        page = text(admin, address)
+        assert "120 rows" in page
+        pages.append(names(page))
+        seen += pages[-1]
+        found = re.search(r'rel="next" href="([^"]+)"', page)
+        address = found[1].replace("&amp;", "&") if found else ""
+    assert (len(seen), len(set(seen)), [len(each) for each in pages]) == (120, 120, [50, 50, 20])
+    for expected in (pages[1], pages[0]):
+        found = re.search(r'rel="prev" href="([^"]+)"', page)
+        page = text(admin, found[1].replace("&amp;", "&"))
+        assert names(page) == expected
+    assert 'rel="prev"' not in page
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/data/xtk/nothing/", 404), ("/data/xtk/enum/?after=[1", 400),
+        ("/data/xtk/enum/?after=[1,2,3,4]", 400),
+        ("/data/xtk/enum/?after=[%22x%22,%22y%22]", 400), ("/data/xtk/enum/?c=@nothing", 400),
+        ("/data/xtk/enum/?c=[value/@label]", 400), ("/data/xtk/enum/?sort=@nothing", 400),
+        ("/data/xtk/enum/?filter=@x%20%3D", 400), ("/data/xtk/enum/?view=99999", 404),
+        ("/data/xtk/enum/?folder=99999", 404), ("/data/xtk/enum/999999", 404),
+        ("/data/xtk/enum/bulk", 400), ("/data/xtk/enum/export.exe", 404),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_shown_is_refused(admin, address, status):
+    text(admin, address, status)
+
+
+def test_views_are_kept_offered_renamed_and_deleted(admin, lists):
+    kept = {
+        "name": "Elevens", "filter": filter_of("@name LIKE 'tList11%'"), "c": ["@name", "@label"],
+        "sort": "-@name", "opens": "1", "shared": "1",
+    }  # fmt: skip
+    answer = admin.post("/data/xtk/enum/view", kept)
+    assert answer.status_code == 302
+    assert names(text(admin, answer.headers["Location"]))[0] == "tList119"
+    assert len(names(text(admin, "/data/xtk/enum/"))) == 10
+    assert len(names(text(admin, "/data/xtk/enum/?view=0"))) == 50
+    other = client_of(make_operator("other", ("ADMINISTRATION",)))
+    page = text(other, "/data/xtk/enum/")
+    assert "Elevens" in page
+    assert len(names(page)) == 50
+    view = SavedView.objects.get()
+    admin.post(f"/views/{view.pk}", {"name": "Eleven"})
+    assert SavedView.objects.get().name == "Eleven"
+    stranger = client_of(make_operator("stranger"))
+    assert stranger.post(f"/views/{view.pk}", {"name": "Mine"}).status_code == 403
+    admin.post(f"/views/{view.pk}", {"do": "delete"})
+    assert not SavedView.objects.exists()
+    assert admin.post("/data/xtk/enum/view", {"name": " "}).status_code == 400
+    with pytest.raises(Exception, match="no such view"):
+        saved_views.find(view.pk, actor=admin_actor())
+
+
+def test_a_row_is_made_changed_copied_and_deleted(admin):
+    given = {"f-name": "tColor", "f-label": "Colors", "f-type": "closed", "f-mode": "simple"}
+    answer = admin.post("/data/xtk/enum/new", given)
+    enum = Enum.objects.get(name="tColor")
+    place = f"/data/xtk/enum/{enum.pk}"
+    assert answer.headers["Location"] == place
+    page = text(admin, place)
+    assert 'value="Colors"' in page
+    assert "Values of enumerations" in page
+    seen = re.search(r'name="seen" value="([^"]+)"', page)[1].replace("&quot;", '"')
+    form = {"f-label": "Colours", "f-type": "closed", "f-mode": "simple", "seen": seen}
+    assert admin.post(place, form).headers["Location"] == place
+    assert Enum.objects.get(pk=enum.pk).label == "Colours"
+    answer = admin.post(place, {**form, "f-label": "Colors of mine"})
+    assert answer.status_code == 409
+    body = answer.content.decode()
+    assert "Colours" in body
+    assert "Colors of mine" in body
+    answer = admin.post(place, {**form, "f-label": "", "seen": seen})
+    assert answer.status_code in (400, 409)
+    page = text(admin, f"/data/xtk/enum/new?copy={enum.pk}")
+    assert 'value="Colours"' in page
+    assert 'value="tColor"' not in page
+    assert "Nothing else leads to it." in text(admin, f"{place}/delete")
+    assert admin.post(f"{place}/delete").status_code == 302
+    assert not Enum.objects.filter(pk=enum.pk).exists()
+
+
+def test_a_list_that_is_too_much_is_asked_in_one_way_only(admin, lists):
+    page = text(admin, "/data/xtk/enum/count?q=list+")
+    assert "Counting" in page
+    run = re.search(r'hx-get="([^"]+)"', page)[1].replace("&amp;", "&")
+    assert "120 rows" in text(admin, run)
+    assert admin.post("/data/xtk/enum/count/stop", {"key": "abc"}).status_code == 204
+
+
+def test_history_tells_from_what_to_what(admin, lists):
+    enum = lists[0]
+    enumerations.update(enum.name, label="Renamed", actor=admin_actor())
+    page = text(admin, f"/data/xtk/enum/{enum.pk}/history")
+    assert "Modified" in page
+    assert "Created" in page
+
+
+@pytest.fixture
+def places() -> SimpleNamespace:
+    """A branch that `keeper` may read and write, with a closed folder in it."""
+    keeper = make_operator("keeper", ("INSERT FOLDERS", "EDIT FOLDERS", "DELETE FOLDER"))
+    top = make_folder("tTop", model="xtk:folder")
+    allow(top, keeper, write=True, delete=True)
+    for number in range(3):
+        make_folder(f"tOpen{number}", top, label=f"Open {number}")
+    closed = make_folder("tShut", top, label="Shut")
+    allow(closed, make_operator("owner"))
+    return SimpleNamespace(keeper=keeper, top=top, closed=closed)
+
+
+def test_a_folder_shows_its_rows_with_or_without_those_below(admin, places):
+    make_folder("tDeep", "tOpen0", label="Deep")
+    page = text(admin, "/explorer/tTop/?sort=@label")
+    assert names(page) == ["Deep", "Open 0", "Open 1", "Open 2", "Shut"]
+    page = text(admin, "/explorer/tTop/?sort=@label&below=0")
+    assert names(page) == ["Open 0", "Open 1", "Open 2", "Shut"]
+    page = text(client_of(places.keeper), "/explorer/tTop/?sort=@label")
+    assert names(page) == ["Deep", "Open 0", "Open 1", "Open 2"]
+
+
+def test_a_view_folder_shows_what_its_filter_says(admin, places):
+    view = make_folder("tView", model="xtk:folder", is_view=True)
+    Folder.objects.filter(pk=view.pk).update(view_filter=json.loads(filter_of("@label LIKE 'Open%'")))
+    page = text(admin, "/explorer/tView/")
+    assert names(page) == ["Open 0", "Open 1", "Open 2"]
+    assert names(text(client_of(places.keeper), "/explorer/tView/?q=2")) == ["Open 2"]
