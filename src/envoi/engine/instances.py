@@ -92,12 +92,16 @@ def execute(
     *,
     simulation: bool = False,
     keep_result: bool = False,
+    log_sql: bool = False,
     seconds: float | None = None,
 ) -> Ended:
-    """Start a workflow and wait until it has nothing to do; needs a worker, and no open transaction."""
+    """Start a workflow and wait until it has nothing to do; needs a worker, and no open transaction.
+
+    `keep_result` and `log_sql` become its properties.
+    """
     workflow = access.find(actor, name)
-    if keep_result != workflow.keep_results:
-        editing.save(actor, name, keep_results=keep_result)
+    if (keep_result, log_sql) != (workflow.keep_results, workflow.show_sql):
+        editing.save(actor, name, keep_results=keep_result, show_sql=log_sql)
     commands.post(actor, name, Command.SIMULATE if simulation else Command.START)
     done = waiting.until_passive(workflow.workflow_id, seconds)
     workflow.refresh_from_db()

@@ -123,6 +123,9 @@ def _on_start(row: sql.Row, pen: Pen) -> bool:
     except PlatformError as error:
         pen.error("%(error)s", error=str(error))
         finish(row, pen, failed=True)
+        notify.failed(
+            row, Activity("start", "onStart"), f"start-{row['workflow_id']}", row["run_number"], str(error)
+        )
         return False
     sql.run(
         "UPDATE xtk_workflow SET variables = %(variables)s WHERE workflow_id = %(workflow)s",

@@ -14,7 +14,7 @@ from envoi.kernel.mail import system_mail
 from envoi.kernel.models import Operator, Option
 
 
-def failed(row: sql.Row, activity: Activity, task_id: int, attempt: int, reason: str) -> None:
+def failed(row: sql.Row, activity: Activity, task_id: int | str, attempt: int, reason: str) -> None:
     """Write one mail per supervisor with an address, in the caller's transaction. The key makes it one per
     failure.
     """

@@ -340,7 +340,7 @@ def _context(
         task_variables=claim["task_variables"],
         memory=claim["memory"],
         now=clock.now(),
-        zone=zone_of(activity, claim["timezone"], claim["started_by_id"]),
+        zone=zone_of(activity, claim["timezone"], claim["runs_as"]),
         created_at=claim["created_at"],
         woken=claim["woken"],
         simulation=claim["simulation"],
@@ -353,7 +353,7 @@ def _context(
     )
 
 
-def zone_of(activity: Activity, workflow_zone: str, started_by: int | None) -> ZoneInfo:
+def zone_of(activity: Activity, workflow_zone: str, runs_as: int | None) -> ZoneInfo:
     """Return the zone of an activity's dates (engine.md §5.5). Raises Misconfigured for an unknown name."""
     name = activity.timezone or workflow_zone
     if name in {"_inherit_", "server", ""}:
@@ -361,7 +361,7 @@ def zone_of(activity: Activity, workflow_zone: str, started_by: int | None) -> Z
     elif name == "database":
         name = "UTC"
     elif name == "operator":
-        operator = Operator.objects.filter(operator_id=started_by).first()
+        operator = Operator.objects.filter(operator_id=runs_as).first()
         name = (operator.timezone if operator else "") or settings.CONFIG.instance.timezone
     try:
         return ZoneInfo(name)

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.translation import gettext_noop as _
 
+from envoi.engine import expirations
 from envoi.engine.activities.base import ActivityType, Fired, Misconfigured, Outcome, TaskContext, wait
 from envoi.engine.definition import Activity, Definition
 from envoi.engine.schedule import Schedule
@@ -16,13 +17,14 @@ from envoi.kernel.errors import Invalid
 
 
 class Scheduler(ActivityType):
-    """Parameters: `schedule`, the JSON form of `engine.schedule.Schedule`."""
+    """Parameters: `schedule`, the JSON form of `engine.schedule.Schedule`, and `expirations`."""
 
     type = "schedule"
     family = "event"
 
     def check(self, activity: Activity, definition: Definition) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        """Read the schedule."""
+        """Read the schedule, and look at the expirations."""
+        yield from expirations.check(activity)
         try:
             Schedule.from_json(activity.parameters.get("schedule") or {})
         except Invalid as error:
@@ -42,4 +44,14 @@ class Scheduler(ActivityType):
         upcoming = schedule.next_after(ctx.now, ctx.zone, fired=fired)
         ctx.memory.update(fired=fired, next=upcoming.isoformat() if upcoming else None)
         firing = (Fired("transition"),) if fires else ()
-        return wait(upcoming, *firing) if upcoming else Outcome(firing, dropped=not fires)
+        if not upcoming:
+            return Outcome(firing, dropped=not fires)
+        return _first(upcoming, firing, expirations.step(ctx))
+
+
+def _first(upcoming: datetime, firing: tuple[Fired, ...], expired: Outcome) -> Outcome:
+    """Return what comes of a date and of the expirations, which may end the schedule before."""
+    fired = (*firing, *expired.fired)
+    if expired.completes:
+        return Outcome(fired)
+    return wait(min(upcoming, expired.due) if expired.due else upcoming, *fired)

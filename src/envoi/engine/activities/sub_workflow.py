@@ -5,15 +5,17 @@ from typing import Any
 
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import editing, subworkflow, worktable
+from envoi.engine import editing, scripts, subworkflow, worktable
 from envoi.engine.activities.base import ActivityType, Failed, Misconfigured, Outcome, TaskContext, fire, stay
+from envoi.engine.activities.js import limit_of
 from envoi.engine.definition import Activity, Definition
 from envoi.engine.models import State, Workflow
 from envoi.engine.subworkflow import entry_of, exit_of
 
 
 class SubWorkflow(ActivityType):
-    """Parameter: `workflow`, internal name of the model, which itself is never started.
+    """Parameters: `workflow`, internal name of the model, which itself is never started; `script`, which runs
+    before it and sets the variables that it is given.
 
     Fires the transition named after the model's exit, else its first one.
     """
@@ -38,6 +40,8 @@ class SubWorkflow(ActivityType):
             model = Workflow.objects.filter(internal_name=ctx.parameters.get("workflow", "")).first()
             if model is None:
                 raise Misconfigured(f"There is no workflow {ctx.parameters.get('workflow')!r}.")
+            if script := str(ctx.parameters.get("script", "")).strip():
+                scripts.run(ctx, script, wall_s=limit_of(ctx.activity))
             ctx.memory["child"] = subworkflow.launch(ctx, model)
             return stay()
         state = State(child.state)

@@ -50,6 +50,20 @@ def test_a_second_failure_is_a_second_mail(db, clock):
     assert [activity for activity, _ in tasks(workflow)] == ["start", "work"]
 
 
+def test_a_failure_before_anything_was_activated_is_told_too(db, clock):
+    make_operator("ann", groups=("watchers",), email="ann@example.org")
+    workflow = make_workflow(
+        chain(start(), end()),
+        script="function onStart() { nonsense.at.all }",
+        supervisor_group_id=Group.objects.get(name="watchers").pk,
+    )
+    for count in (1, 2):
+        begin(workflow)
+        assert (workflow.state, workflow.failed, tasks(workflow)) == (State.FINISHED, True, [])
+        assert OutboxItem.objects.filter(kind="mail").count() == count
+    assert "nonsense" in OutboxItem.objects.first().payload["text"]
+
+
 @pytest.mark.case("E16")
 def test_ignored_errors_suspend_after_the_given_number_in_a_row(db, clock):
     workflow = make_workflow(

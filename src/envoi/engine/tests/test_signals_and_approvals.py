@@ -261,3 +261,38 @@ def test_an_accepted_answer_is_not_overtaken_by_an_expiration(db, clock, decider
 
 def test_the_link_to_an_approval_can_be_opened_from_a_mail():
     assert re.match(r"https?://[^/]+/approve/.+", approvals.link(7))
+
+
+def test_a_filter_chooses_who_is_asked(db, clock):
+    make_operator("ann", email="ann@shop.example")
+    make_operator("bob", email="bob@shop.example", disabled=True)
+    make_operator("cid", email="cid@elsewhere.example")
+    begin(asking(assignee={"filter": "@email LIKE '%@shop.example'"}))
+    assert [each.operator.name for each in Approval.objects.all()] == ["ann"]
+    for wrong, text in (("@email = 'nobody'", "no active operator fits"), ("@nothing = 1", "@nothing")):
+        assert text in "".join(lines(begin(asking(assignee={"filter": wrong}))))
+
+
+def test_a_schedule_expires_at_its_date(db, clock):
+    every = {"frequency": "several", "every_seconds": 3600}
+    expirations = [
+        {"name": "reminder", "delay_s": 5400, "terminate": False},
+        {"name": "timeout", "delay_s": 9000},
+    ]
+    schedule = Activity(
+        "schedule",
+        "schedule",
+        parameters={"schedule": every, "expirations": expirations},
+        transitions=(
+            way("transition", "tick"),
+            way("reminder", "note", kind="timeout"),
+            way("timeout", "late", kind="timeout"),
+        ),
+    )
+    workflow = begin(
+        make_workflow((schedule, js("tick", "1"), js("note", "1"), js("late", "1"), end("never")))
+    )
+    run_to(datetime(2026, 11, 24, 18, 30, tzinfo=UTC), clock)
+    ran = [activity for activity, _status in tasks(workflow) if activity not in ("schedule", "never")]
+    assert ran == ["tick", "note", "tick", "late"]
+    assert dict(tasks(workflow))["schedule"] == "completed"

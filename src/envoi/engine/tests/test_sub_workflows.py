@@ -69,6 +69,18 @@ def test_it_runs_from_the_lowest_entry_to_the_highest_exit_and_logs_into_the_par
     assert not Workflow.objects.filter(model_name="inner").exists()
 
 
+def test_a_script_prepares_what_the_sub_workflow_is_given(db, clock):
+    model()
+    inside = Activity(
+        "subworkflow",
+        "inside",
+        parameters={"workflow": "inner", "script": "vars.given = 99"},
+        transitions=(way("exit", "told"),),
+    )
+    told = js("told", "logInfo('seen ' + vars.seen)", transitions=(way("done", "end", kind="done"),))
+    assert "seen 100" in lines(begin(make_workflow((inside, told, end()))))
+
+
 @pytest.mark.case("E31")
 def test_an_error_inside_pauses_the_parent_and_leaves_the_copy(db, clock):
     make_operator("ann", groups=("watchers",), email="ann@example.org")
