@@ -4,6 +4,7 @@ from envoi.kernel.query.compiler import Column, Compiled, compile, compile_inser
 from envoi.kernel.query.definition import Condition, Field, Operation, QueryDef
 from envoi.kernel.query.reading import from_json, to_json
 from envoi.kernel.query.running import Result, count, estimate, exists, explain, run
+from envoi.kernel.query.xml import from_xml, to_xml, xml_text
 
 __all__ = [
     "Column",
@@ -20,7 +21,10 @@ __all__ = [
     "exists",
     "explain",
     "from_json",
+    "from_xml",
     "run",
     "select_all",
     "to_json",
+    "to_xml",
+    "xml_text",
 ]
