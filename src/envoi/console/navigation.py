@@ -75,6 +75,7 @@ SHELL = (
     Entry(Word.MONITORING, _("Own indicators"), "console:indicators", ADMINISTRATION, position=80),
     Entry(Word.MONITORING, _("System mail"), "console:system-mail", ADMINISTRATION, position=81),
     Entry(Word.EXPLORER, _("Explorer"), "console:explorer", position=0),
+    Entry(Word.EXPLORER, _("Query a schema"), "console:data-query", position=10),
     Entry(Word.EXPLORER, _("Options"), "console:options", ADMINISTRATION, position=60),
     Entry(Word.EXPLORER, _("Operators"), "console:operators", ADMINISTRATION, position=61),
     Entry(Word.EXPLORER, _("Audit trail"), "console:audit", ADMINISTRATION, position=62),

@@ -18,7 +18,7 @@ from envoi.console.conditions.asking import Asker
 from envoi.console.navigation import Word, under
 from envoi.kernel import registry
 from envoi.kernel.errors import Refused
-from envoi.kernel.query import Field, QueryDef, explain
+from envoi.kernel.query import explain
 from envoi.kernel.registry import Schema
 from envoi.kernel.rights import Actor, Right
 
@@ -43,7 +43,13 @@ def _asked(request: HttpRequest, actor: Actor, schema: Schema) -> dict[str, Any]
     given, zone = request.GET, timezone.get_current_timezone_name()
     where, columns, order = given.get("where", ""), given.get("columns", ""), given.get("order", "")
     context: dict[str, Any] = {
-        "conditions": {"schema": schema.name, "name": "where", "value": where, "zone": zone},
+        "conditions": {
+            "schema": schema.name,
+            "name": "where",
+            "value": where,
+            "zone": zone,
+            "include": "#columns, #order",
+        },
         "columns_text": columns or "\n".join(views.columns_of(schema, actor)),
         "order_text": order,
         "label": registry.translate(schema.label),
@@ -51,13 +57,7 @@ def _asked(request: HttpRequest, actor: Actor, schema: Schema) -> dict[str, Any]
     if not given.get("do"):
         return context
     try:
-        definition = QueryDef(
-            schema.name,
-            select=tuple(Field(each) for each in _lines(columns) or views.columns_of(schema, actor)),
-            where=text.read(where),
-            order_by=tuple(_ordered(each) for each in _lines(order)),
-            line_count=asking.ROWS,
-        )
+        definition = views.rows_asked(schema, actor, given, text.read(where))
         if given["do"] == "sql":
             actor.require(Right.ADMINISTRATION, to=_("see the SQL of a query"))
             found = explain(definition, actor=actor, zone=zone)
@@ -68,14 +68,3 @@ def _asked(request: HttpRequest, actor: Actor, schema: Schema) -> dict[str, Any]
     except Refused as problem:
         context["problem"] = str(problem)
     return context
-
-
-def _lines(given: str) -> list[str]:
-    return [line.strip() for line in given.splitlines() if line.strip()]
-
-
-def _ordered(line: str) -> Field:
-    path, _space, direction = line.rpartition(" ")
-    if path and direction.lower() in ("asc", "desc"):
-        return Field(path, descending=direction.lower() == "desc")
-    return Field(line)

@@ -186,12 +186,10 @@ def _counted(request: HttpRequest, ask: Callable[[_Asked], dict[str, Any]]) -> H
 
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:
-    """Return the first rows that the conditions hold for, with the columns `_columns` (a path a line)."""
+    """Return the first rows that the conditions hold for; `columns` and `order` have an expression a line."""
     asked = _asked(request)
-    chosen = [line.strip() for line in asked.given.get("_columns", "").splitlines() if line.strip()]
     try:
-        select = tuple(Field(each) for each in chosen or columns_of(asked.schema, asked.actor))
-        definition = QueryDef(asked.schema.name, select=select, where=text.read(asked.text))
+        definition = rows_asked(asked.schema, asked.actor, asked.given, text.read(asked.text))
         context: dict[str, Any] = table(asking.first(definition, asked.asker))
     except Refused as problem:
         context = {"problem": str(problem)}
@@ -203,6 +201,28 @@ def stop(request: HttpRequest) -> HttpResponse:
     """Cancel what the editor waits for; the request that waits tells of it."""
     asking.stop(_asked(request).asker)
     return HttpResponse(status=204)
+
+
+def rows_asked(schema: Schema, actor: Actor, given: QueryDict, where: tuple[Condition, ...]) -> QueryDef:
+    """Return the query for the first rows, with the columns and the order that a request names."""
+    return QueryDef(
+        schema.name,
+        select=tuple(Field(each) for each in _lines(given.get("columns")) or columns_of(schema, actor)),
+        where=where,
+        order_by=tuple(_ordered(each) for each in _lines(given.get("order"))),
+        line_count=asking.ROWS,
+    )
+
+
+def _lines(given: str | None) -> list[str]:
+    return [line.strip() for line in (given or "").splitlines() if line.strip()]
+
+
+def _ordered(line: str) -> Field:
+    path, _space, direction = line.rpartition(" ")
+    if path and direction.lower() in ("asc", "desc"):
+        return Field(path, descending=direction.lower() == "desc")
+    return Field(line)
 
 
 MOST_COLUMNS = 8

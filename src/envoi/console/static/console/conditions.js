@@ -54,7 +54,7 @@
   });
 
   document.addEventListener("htmx:afterSettle", ({ detail }) => {
-    const editor = box(detail.target);
+    const editor = detail.target.closest?.(".conds, .pick");
     if (!editor) return;
     const next = editor.querySelector("[data-focus], [data-search]:not([data-seen])");
     if (next) {
@@ -67,7 +67,7 @@
 
   // A list of fields is asked for when it opens, and again when its row was drawn anew.
   document.addEventListener("toggle", ({ target }) => {
-    const empty = target.open && box(target) && target.querySelector(':scope > [hx-trigger="fill"]:empty');
+    const empty = target.open && target.querySelector(':scope > [hx-trigger="fill"]:empty');
     if (empty) htmx.trigger(empty, "fill");
   }, true);
 
@@ -80,13 +80,16 @@
   document.addEventListener("click", (event) => {
     const { target } = event;
     document.querySelectorAll(".pick[open]").forEach((list) => { if (!list.contains(target)) shut(list); });
-    const field = rowOf(target)?.querySelector("textarea[data-part=expr]");
+    const row = rowOf(target), field = row?.querySelector("textarea[data-part=expr]");
     if (target.dataset.caret && field) { field.focus(); field.setSelectionRange(+target.dataset.caret, +target.dataset.caret + 1); }
     const put = target.closest("[data-insert]");
-    if (put && field) {
-      field.setRangeText(put.dataset.insert, field.selectionStart, field.selectionEnd, "end");
-      field.focus();
-      field.dispatchEvent(new Event("input", { bubbles: true }));
-    }
+    if (!put) return;
+    const into = field || document.getElementById(put.closest("[data-into]").dataset.into);
+    // Columns and order are one a line.
+    if (field) into.setRangeText(put.dataset.insert, into.selectionStart, into.selectionEnd, "end");
+    else into.value = `${into.value.trimEnd()}\n${put.dataset.insert}`.trim();
+    into.dispatchEvent(new Event("input", { bubbles: true }));
+    if (field) into.focus();
+    else shut(put.closest(".pick"), true);
   });
 })();
