@@ -430,7 +430,8 @@ def _value(
         settled = enumerations.settle(attribute.list_name, str(found), actor=actor, confirmed=confirmed)
         return settled.value or found
     link = link_of(schema, attribute)
-    if link is not None and found is not None:
+    # A link by a code, as that to a country, is looked after by the preparer of the entity.
+    if link is not None and isinstance(found, int):
         target = registry.find(link)
         if target.folder == ():
             access.require_folder(schema, found, actor)
@@ -524,7 +525,7 @@ def _holds(schema: Schema, each: Dependent) -> bool:
         field = relation.field
         if relation.related_model is other and getattr(field, "column", "") == own:
             name = getattr(relation.on_delete, "__name__", "")  # pyright: ignore[reportAttributeAccessIssue]
-            return name not in ("CASCADE", "SET_NULL", "DO_NOTHING")
+            return name not in ("CASCADE", "SET_NULL", "SET_DEFAULT", "DO_NOTHING")
     return True
 
 

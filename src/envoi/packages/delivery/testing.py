@@ -13,6 +13,7 @@ from envoi.kernel.big_tables import Ids, reserve_ids
 from envoi.kernel.models import Folder
 from envoi.kernel.rights import Right, actor_of
 from envoi.kernel.testing import make_operator
+from envoi.packages.delivery.models import Service
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -90,10 +91,7 @@ def make_recipients(
         "folder_id": ("%s::bigint", [where.folder_id]),
         "first_name": ("first_name", []),
         "last_name": ("last_name", []),
-        "salutation": (
-            "CASE mod(hash_3, 5) WHEN 0 THEN '' WHEN 1 THEN 'Mr' WHEN 2 THEN 'Mr' ELSE 'Ms' END",
-            [],
-        ),
+        "salutation": ("(ARRAY['', 'Mr', 'Ms'])[1 + mod(hash_3, 3)::int]", []),
         "gender": ("mod(hash_3, 3)::smallint", []),
         "company": evenly(COMPANIES, 4),
         "birth_date": ("%s::date - (18 * 365 + mod(hash_5, 62 * 365)::int)", [now.date()]),
@@ -147,6 +145,14 @@ def make_recipients(
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
     return ids
+
+
+def make_service(name: str, *, folder: Folder | str = "services", **columns: Any) -> Service:
+    """Make a service without a limit, or as `columns` say."""
+    where = Folder.objects.get(name=folder) if isinstance(folder, str) else folder
+    now = clock.now()
+    given = {"label": name.capitalize(), "created_at": now, "modified_at": now, **columns}
+    return Service.objects.create(name=name, folder=where, **given)
 
 
 def make_paused_workflow(name: str = "WKF_spring", **properties: Any) -> Workflow:

@@ -320,7 +320,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField()),
                 ('modified_at', models.DateTimeField()),
                 ('folder', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='kernel.folder')),
-                ('recipient', models.ForeignKey(db_constraint=False, default=0, on_delete=django.db.models.deletion.SET_DEFAULT, related_name='+', to='delivery.recipient')),
+                ('recipient', models.ForeignKey(db_constraint=False, default=0, on_delete=django.db.models.deletion.SET_DEFAULT, related_name='visitors', to='delivery.recipient')),
             ],
             options={
                 'db_table': 'nms_visitor',

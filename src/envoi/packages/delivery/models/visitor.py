@@ -24,7 +24,7 @@ class Visitor(Person):
 
     visitor_id = models.BigAutoField(primary_key=True)
     folder = models.ForeignKey(Folder, on_delete=models.PROTECT, related_name="+")
-    recipient = loose("delivery.Recipient", default=0, on_delete=models.SET_DEFAULT)
+    recipient = loose("delivery.Recipient", default=0, on_delete=models.SET_DEFAULT, related_name="visitors")
     origin = number(choices=VisitorOrigin.choices)
     external_id = text(64)
     """What the network of its origin calls this person."""
