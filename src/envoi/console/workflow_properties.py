@@ -20,7 +20,7 @@ from envoi.console.access import actor_of_request
 from envoi.console.navigation import Word, under
 from envoi.engine import access, editing, instances
 from envoi.engine.models import ErrorPolicy, Severity, Workflow
-from envoi.kernel import folders
+from envoi.kernel import folders, registry
 from envoi.kernel.errors import Conflict, Refused
 from envoi.kernel.models import Group, Operator
 from envoi.kernel.rights import Actor
@@ -119,6 +119,11 @@ def rows(actor: Actor, found: Workflow) -> list[tuple[str, Any]]:
         (_("Interim results"), _("kept") if found.keep_results else _("dropped")),
         (_("SQL in the journal"), _("yes") if found.show_sql else _("no")),
         (_("Targeting dimension"), found.schema),
+        *(
+            [(_("Execution folder"), folders.label_of(found.process_folder))]
+            if found.is_model and found.process_folder
+            else []
+        ),
         (_("Made from"), found.model_name),
         (_("Package"), found.package),
         (_("Created"), shown_who(found.created_at, found.created_by)),
@@ -181,7 +186,7 @@ def _typed(field: Field) -> Any:
             return bool(field.value)
         case "number":
             return int(field.value) if field.value.lstrip("-").isdecimal() else field.value
-        case "choice" if field.name == "timezone":
+        case "choice" if field.name in ("timezone", "schema"):
             return field.value
         case "choice":
             return int(field.value) if field.value.isdecimal() else None
@@ -246,9 +251,36 @@ def _fields(actor: Actor, found: Workflow) -> list[Field]:
             "",
             hint=_("Only workers that serve this name take its work; empty: any worker."),
         ),
+        Field(
+            "schema",
+            "choice",
+            _("Targeting dimension"),
+            "",
+            hint=_("What new activities look for, unless they say so themselves."),
+            choices=(("", _("none")), *_dimensions(found.schema)),
+        ),
+        Field(
+            "script",
+            "long",
+            _("Script of the workflow"),
+            "",
+            hint=_("JavaScript. It may define onStart, which runs before the first activity."),
+        ),
         Field("keep_results", "switch", _("Keep the result of interim populations"), ""),
         Field("show_sql", "switch", _("Log SQL queries in the journal"), ""),
     ]
+    if found.is_model:
+        fields.insert(
+            2,
+            Field(
+                "process_folder_id",
+                "choice",
+                _("Execution folder"),
+                "",
+                hint=_("Where the workflows go that are made from this template."),
+                choices=(("", _("the usual one")), *_folders(actor)),
+            ),
+        )
     for field in fields:
         field.value = field.stored = _initial(found, field)
     if actor.is_administrator:
@@ -270,6 +302,20 @@ def _fields(actor: Actor, found: Workflow) -> list[Field]:
             )
         )
     return fields
+
+
+def _dimensions(stored: str) -> tuple[tuple[str, str], ...]:
+    """Return the schemas that can be targeted: those of one whole number as key."""
+    known = sorted(each.name for each in registry.current() if len(each.key) == 1)
+    return tuple((name, name) for name in known) + (
+        ((stored, stored),) if stored and stored not in known else ()
+    )
+
+
+def _folders(actor: Actor) -> tuple[tuple[str, str], ...]:
+    """Return the folders of workflows that the actor sees, each with the way to it."""
+    found = folders.readable_folders(actor).filter(model="xtk:workflow").order_by("path")
+    return tuple((str(each.pk), f"{folders.label_of(each)} ({each.path.strip('/')})") for each in found)
 
 
 def _severities() -> tuple[tuple[str, str], ...]:

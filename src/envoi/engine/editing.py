@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from envoi.engine import access, sql, worktable
 from envoi.engine.definition import AFFINITY, Definition
 from envoi.engine.models import State, Workflow, WorkflowVersion
-from envoi.kernel import audit, clock, folders
+from envoi.kernel import audit, clock, folders, registry
 from envoi.kernel.errors import Conflict, Invalid
 from envoi.kernel.models import Folder, Group, Operator
 from envoi.kernel.rights import Actor
@@ -36,6 +36,7 @@ _PROPERTIES = frozenset(
         "priority",
         "background",
         "scenario",
+        "process_folder_id",
         "supervisor_operator_id",
         "supervisor_group_id",
         "script",
@@ -166,6 +167,7 @@ def delete(actor: Actor, name: str) -> None:
 def remove(workflow: Workflow) -> None:
     """Delete the rows and tables of a workflow in the caller's transaction, asking nobody."""
     worktable.drop_all(workflow.pk)
+    worktable.drop_histories(workflow.pk)
     own = {"workflow": workflow.workflow_id}
     sql.run("DELETE FROM xtk_workflow_log WHERE workflow_id = %(workflow)s", own)
     sql.run("DELETE FROM xtk_workflow_event WHERE workflow_id = %(workflow)s", own)
@@ -231,7 +233,12 @@ def _label(value: Any) -> str | None:
     return None if str(value).strip() else _("must not be empty")
 
 
-def _supervisor(table: type[Operator] | type[Group]) -> Callable[[Any], str | None]:
+def _dimension(value: Any) -> str | None:
+    known = value == "" or value in registry.current().schemas
+    return None if known else _("is %(value)r, which is no schema such as nms:recipient") % {"value": value}
+
+
+def _existing(table: type[Operator] | type[Group] | type[Folder]) -> Callable[[Any], str | None]:
     return lambda value: (
         None if value is None or table.objects.filter(pk=value).exists() else _("does not exist any more")
     )
@@ -247,8 +254,10 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "consecutive_errors": _count,
     "timezone": _zone,
     "affinity": _affinity,
-    "supervisor_operator_id": _supervisor(Operator),
-    "supervisor_group_id": _supervisor(Group),
+    "schema": _dimension,
+    "process_folder_id": _existing(Folder),
+    "supervisor_operator_id": _existing(Operator),
+    "supervisor_group_id": _existing(Group),
 }
 
 

@@ -33,6 +33,7 @@ _COPIED = [
     "keep_results",
     "priority",
     "scenario",
+    "process_folder_id",
     "supervisor_operator_id",
     "supervisor_group_id",
     "script",
@@ -151,5 +152,9 @@ def set_login(actor: Actor, name: str, operator: str) -> None:
 
 
 def _folder_for(source: Workflow) -> Folder | str:
-    """Return where instances go: beside their model, but out of the folder of templates."""
+    """Return where instances go: where their template says, else beside it, but out of the folder of
+    templates.
+    """
+    if source.process_folder is not None:
+        return source.process_folder
     return DEFAULT_FOLDER if f"/{TEMPLATES}/" in source.folder.path else source.folder

@@ -11,7 +11,7 @@ from envoi.engine.models import Workflow
 from envoi.engine.testing import make_workflow
 from envoi.kernel import audit
 from envoi.kernel.models import AuditEntry
-from envoi.kernel.testing import admin_actor, make_group, make_operator
+from envoi.kernel.testing import admin_actor, make_folder, make_group, make_operator
 
 pytestmark = pytest.mark.usefixtures("db", "clock")
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -142,3 +142,21 @@ def test_a_translated_label_that_is_left_alone_stays_translated(tidy):
     assert french.post(ADDRESS, given).status_code == 302
     tidy.refresh_from_db()
     assert (tidy.labels, tidy.history) == ({"fr": "Ranger"}, 9)
+
+
+def test_script_and_dimension_are_stored_and_a_template_says_where_its_workflows_go(admin):
+    make_workflow((Activity("end", "end"),), name="tidy", folder="workflowTemplates", is_model=True)
+    place = make_folder("spring", "jobs", model="xtk:workflow", label="Spring")
+    script = "function onStart() { instance.vars.ready = true }"
+    answer = admin.post(
+        ADDRESS, form(admin, process_folder_id=str(place.pk), schema="xtk:operator", script=script)
+    )
+    assert answer.status_code == 302
+    stored = Workflow.objects.get(internal_name="tidy")
+    assert (stored.process_folder, stored.schema, stored.script) == (place, "xtk:operator", script)
+    assert "Spring" in admin.get("/workflows/tidy?tab=properties").content.decode()
+    made = Workflow.objects.get(internal_name=instances.spawn(admin_actor(), "tidy"))
+    assert (made.folder, made.schema) == (place, "xtk:operator")
+    wrong = admin.post(ADDRESS, form(admin, schema="nms:nobody"))
+    assert wrong.status_code == 400
+    assert "which is no schema" in wrong.content.decode()

@@ -58,6 +58,8 @@ class Workflow(models.Model):
     built_in = models.BooleanField(default=False)
     is_model = models.BooleanField(default=False)
     model_name = models.CharField(max_length=128, blank=True, default="")
+    process_folder = models.ForeignKey(Folder, null=True, on_delete=models.SET_NULL, related_name="+")
+    """Of a template: where the workflows go that are made from it."""
 
     definition: "models.JSONField[Any]" = models.JSONField()
     definition_number = models.BigIntegerField(default=1)
@@ -110,6 +112,7 @@ class Workflow(models.Model):
 
     if TYPE_CHECKING:
         folder_id: int
+        process_folder_id: int | None
         started_by_id: int | None
         created_by_id: int | None
         modified_by_id: int | None
@@ -120,7 +123,11 @@ class Workflow(models.Model):
         singular="Workflow",
         folder="folder",
         writing="WORKFLOW",
-        names={"parent_task_id": "parentTask-id", "labels": "shippedLabels"},
+        names={
+            "parent_task_id": "parentTask-id",
+            "labels": "shippedLabels",
+            "process_folder": "folderProcess",
+        },
         collections={"folder": "workflow"},
     )
 
