@@ -4,7 +4,7 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
-REGISTERED = ("indicators", "jobs", "script_calls", "shipping")
+REGISTERED = ("indicators", "jobs", "schemas", "script_calls", "shipping")
 """Modules that register what they hold by being imported."""
 
 

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 
 from envoi.kernel import migrate
+from envoi.kernel.errors import Conflict
+from envoi.kernel.models import AddedField, AddedTable
 
 
 def with_a_foreign_key() -> Any:
@@ -59,6 +62,36 @@ def test_what_is_unapplied_is_named_and_applied(committed_db: object) -> None:
     assert migrate.migrate() == ["sessions.0001_initial"]
     assert "django_session" in connection.introspection.table_names()
     assert migrate.unapplied() == []
+
+
+def test_what_an_instance_has_added_itself_is_not_taken_over(committed_db: object) -> None:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    MigrationExecutor(connection).migrate([("sessions", None)])
+    AddedTable.objects.create(
+        name="cus:session", table_name="django_session", label="S", singular="S", created_at=now
+    )
+    with pytest.raises(Conflict, match=r"brings the table django_session.* added itself \(cus:session\)"):
+        migrate.migrate()
+    assert migrate.unapplied() == ["sessions.0001_initial"]
+    AddedTable.objects.all().delete()
+    assert migrate.migrate() == ["sessions.0001_initial"]
+
+
+def test_a_column_that_an_instance_has_added_itself_is_not_taken_over(committed_db: object) -> None:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    MigrationExecutor(connection).migrate([("engine", "0001_initial")])
+    before = migrate.unapplied()
+    AddedField.objects.create(
+        schema="xtk:workflow",
+        name="busySince",
+        column_name="busy_since",
+        label="Busy",
+        type="datetime",
+        created_at=now,
+    )
+    with pytest.raises(Conflict, match="the column busy_since of xtk_workflow"):
+        migrate.migrate()
+    assert migrate.unapplied() == before
 
 
 @pytest.mark.django_db

@@ -88,6 +88,20 @@ def test_a_workflow_is_described_as_clients_know_it() -> None:
     assert schema.folder == ("folder",)
 
 
+def test_every_entity_has_a_declaration_or_says_why_not() -> None:
+    silent = [
+        model.__name__
+        for model in apps.get_models()
+        if model.__module__.startswith("envoi.") and "SCHEMA" not in vars(model) and model._meta.managed
+    ]
+    reasons = {name: getattr(apps_model(name), "NO_SCHEMA", "") for name in silent}
+    assert [name for name, reason in reasons.items() if len(reason) < 20] == []
+
+
+def apps_model(name: str) -> type[models.Model]:
+    return next(model for model in apps.get_models() if model.__name__ == name)
+
+
 def test_no_schema_shows_a_secret() -> None:
     found = {f"{s.name} {a.column}" for s in registry.current() for a in s.attributes.values()}
     assert not {each for each in found if "password" in each or "payload" in each or "lease_token" in each}
