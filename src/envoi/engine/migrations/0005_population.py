@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                 (
                     "workflow",
                     models.ForeignKey(
-                        db_constraint=False, on_delete=django.db.models.deletion.CASCADE, to="engine.workflow"
+                        db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="engine.workflow"
                     ),
                 ),
             ],

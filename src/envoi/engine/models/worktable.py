@@ -45,7 +45,7 @@ class History(models.Model):
 
     history_id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=63, unique=True)
-    workflow = models.ForeignKey(Workflow, models.CASCADE, db_constraint=False)
+    workflow = models.ForeignKey(Workflow, models.CASCADE, db_constraint=False, related_name="+")
     activity = models.CharField(max_length=64)
     run_number = models.BigIntegerField(default=0)
     """The run that used it last."""
