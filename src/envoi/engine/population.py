@@ -229,6 +229,33 @@ def reshape(
     return made
 
 
+def view(
+    population: Population,
+    schema: str,
+    *,
+    columns: Sequence[Column],
+    links: Iterable[Link],
+    beside: Mapping[str, str],
+) -> Population:
+    """Return the same table under another schema name, with other columns and links; whoever knows it under
+    the first name sees it as before.
+    """
+    made = replace(population, schema=schema, columns=tuple(columns), links=tuple(links), beside=dict(beside))
+    # What lies beside any view stays as long as the table does.
+    sql.run(
+        """UPDATE xtk_work_table SET shape = shape
+             || jsonb_build_object('views', coalesce(shape->'views', '{}') || %(view)s::jsonb)
+             || jsonb_build_object('beside', coalesce(shape->'beside', '{}') || %(beside)s::jsonb)
+           WHERE name = %(name)s""",
+        {
+            "view": sql.json({schema: _shape(made)}),
+            "beside": sql.json(dict(beside)),
+            "name": population.table,
+        },
+    )
+    return made
+
+
 # --- reading
 
 
@@ -243,7 +270,7 @@ def read(ctx: TaskContext, event: InboundEvent) -> Population:
         raise Failed(
             f"Transition {event.transition} of {event.source} brings no population to {ctx.activity.name}."
         )
-    found = stored(table)
+    found = stored(table, str(event.variables.get("targetSchema") or ""))
     if found is None or not _may_read(ctx, found[1]):
         raise Failed(
             f"The population {table} that {event.source} has given to {ctx.activity.name} is there no more."
@@ -273,16 +300,18 @@ def inbound(ctx: TaskContext) -> tuple[Population, ...]:
     return tuple(found)
 
 
-def stored(table: str) -> tuple[Population, int] | None:
+def stored(table: str, schema: str = "") -> tuple[Population, int] | None:
     """Return what is known of a work table and the number of its workflow; None when there is no such
-    table.
+    table. `schema`: as it is seen under that name.
     """
     row = sql.one(
         "SELECT name, workflow_id, columns, shape FROM xtk_work_table WHERE name = %(name)s", {"name": table}
     )
     if row is None:
         return None
-    return _of_shape(str(row["name"]), row["columns"], row["shape"]), int(row["workflow_id"])
+    shape = row["shape"]
+    shape = shape.get("views", {}).get(schema, shape)
+    return _of_shape(str(row["name"]), row["columns"], shape), int(row["workflow_id"])
 
 
 def registry(populations: Iterable[Population]) -> Registry:

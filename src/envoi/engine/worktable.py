@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
@@ -97,6 +98,67 @@ def analyze(table: str) -> None:
     """Compute the statistics of a work table, so that the next statements on it are planned well."""
     with connection.cursor() as cursor:
         cursor.execute(composed.SQL("ANALYZE {}").format(composed.Identifier(table)).as_string())
+
+
+def history(workflow_id: int, activity: str, run_number: int, *, keep: bool = True) -> str:
+    """Return the table in which an incremental query remembers the ids that it has given; made when there
+    is none.
+
+    It is held against other tasks of the activity until the transaction ends. Without `keep` it is emptied
+    by the first task of each run.
+    """
+    own = {"workflow": workflow_id, "activity": activity, "run": run_number, "now": clock.now()}
+    sql.run(
+        """INSERT INTO xtk_workflow_history (name, workflow_id, activity, run_number, created_at)
+           VALUES ('wkfhisto' || %(workflow)s || '_' || nextval('xtk_work_table_work_table_id_seq'),
+             %(workflow)s, %(activity)s, %(run)s, %(now)s)
+           ON CONFLICT (workflow_id, activity) DO NOTHING""",
+        own,
+    )
+    row = sql.one(
+        """SELECT name, run_number FROM xtk_workflow_history
+           WHERE workflow_id = %(workflow)s AND activity = %(activity)s FOR UPDATE""",
+        own,
+    )
+    assert row is not None  # noqa: S101  it was there or was made
+    name = str(row["name"])
+    with connection.cursor() as cursor:
+        made = composed.SQL("CREATE TABLE IF NOT EXISTS {} (id bigint PRIMARY KEY, at timestamptz NOT NULL)")
+        cursor.execute(made.format(composed.Identifier(name)).as_string())
+        if row["run_number"] != run_number:
+            if not keep:
+                cursor.execute(composed.SQL("DELETE FROM {}").format(composed.Identifier(name)).as_string())
+            sql.run(
+                """UPDATE xtk_workflow_history SET run_number = %(run)s
+                   WHERE workflow_id = %(workflow)s AND activity = %(activity)s""",
+                own,
+            )
+    return name
+
+
+def forget(name: str, before: datetime) -> None:
+    """Let a history forget what it has remembered at `before` or earlier."""
+    with connection.cursor() as cursor:
+        statement = composed.SQL("DELETE FROM {} WHERE at <= %s").format(composed.Identifier(name))
+        cursor.execute(statement.as_string(), [before])
+
+
+def remember(name: str, table: str, now: datetime) -> None:
+    """Add the ids of a work table to a history."""
+    statement = composed.SQL(
+        "INSERT INTO {} (id, at) SELECT id, %s FROM {} ON CONFLICT (id) DO UPDATE SET at = excluded.at"
+    ).format(composed.Identifier(name), composed.Identifier(table))
+    with connection.cursor() as cursor:
+        cursor.execute(statement.as_string(), [now])
+
+
+def drop_histories(workflow_id: int) -> None:
+    """Drop what the incremental queries of a workflow remember, in the caller's transaction."""
+    _drop(
+        sql.rows(
+            "DELETE FROM xtk_workflow_history WHERE workflow_id = %(id)s RETURNING name", {"id": workflow_id}
+        )
+    )
 
 
 def drop(name: str) -> None:

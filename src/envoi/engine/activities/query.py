@@ -4,7 +4,7 @@
 XML tag: query.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from envoi.engine.definition import Activity, Definition
 from envoi.engine.population import Column, Population
 from envoi.kernel import registry
 from envoi.kernel.query import Condition, Field, QueryDef
-from envoi.kernel.registry import Registry
+from envoi.kernel.registry import Attribute, Link, Registry, Schema, Type
 
 
 class Query(ActivityType):
@@ -57,8 +57,8 @@ def dimensions_exist(activity: Activity, *names: str) -> Iterable[tuple[str, Map
             )
 
 
-def selected(ctx: TaskContext, more: Sequence[Condition] = ()) -> Population:
-    """Return the population that a query's settings say, narrowed by `more` conditions.
+def selected(ctx: TaskContext, without: str = "") -> Population:
+    """Return the population that a query's settings say; `without`: less the rows whose ids this table holds.
 
     Raises Misconfigured without any settings (the product's WKF-560016), and what the query compiler raises.
     """
@@ -85,7 +85,10 @@ def selected(ctx: TaskContext, more: Sequence[Condition] = ()) -> Population:
         data.append((name, label))
         select.append(field)
     data, select = targeting.with_segment(data, select, str(said.get("segmentCode") or ""))
-    definition = QueryDef(schema, select=tuple(select), where=(*_filter(ctx, schema), *more))
+    definition = QueryDef(schema, select=tuple(select), where=_filter(ctx, schema))
+    if without:
+        within, known = _beside(within, schema, without)
+        definition = replace(definition, where=(*definition.where, known))
     collections = targeting.listed(said.get("collections"), "collections")
     made = targeting.build(
         ctx,
@@ -96,6 +99,25 @@ def selected(ctx: TaskContext, more: Sequence[Condition] = ()) -> Population:
         like=source,
     )
     return collecting.collected(ctx, made, collections) if collections else made
+
+
+def _beside(within: Registry | None, schema: str, table: str) -> tuple[Registry, Condition]:
+    """Return a registry in which a row knows whether a table of ids has it, and the condition that it has
+    not.
+    """
+    known = within or registry.fresh()
+    own = known[schema]
+    column = own.key[0]
+    history = Schema(
+        "temp:given", table, "", "", "", ("id",), {"id": Attribute("id", Type.INT64, "", "id")}, {}
+    )
+    link = Link("given", history.name, ((column, "id"),), "")
+    schemas = {
+        **known.schemas,
+        history.name: history,
+        schema: replace(own, links={**own.links, "given": link}),
+    }
+    return Registry(schemas), Condition("[given]", set_operator="NOT EXISTS")
 
 
 def _filter(ctx: TaskContext, schema: str) -> tuple[Condition, ...]:

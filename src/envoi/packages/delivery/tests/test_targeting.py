@@ -1,19 +1,23 @@
 """Set activities on recipients: what each gives, run by the engine."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 
-from envoi.engine import commands, population
+from envoi.engine import commands, editing, population
 from envoi.engine.definition import Activity, Transition
-from envoi.engine.models import Event, State, Workflow
-from envoi.engine.testing import lines, make_workflow, run_until_passive
+from envoi.engine.models import Event, History, State, Workflow
+from envoi.engine.testing import lines, make_workflow, run_to, run_until_passive
 from envoi.engine.testing import start as begin
+from envoi.kernel import clock as kernel_clock
 from envoi.kernel import query
 from envoi.kernel.models import Folder
 from envoi.kernel.query import Field, QueryDef
 from envoi.kernel.testing import admin_actor, allow, make_actor, make_folder, make_operator
-from envoi.packages.delivery.models import Group, Recipient
-from envoi.packages.delivery.testing import make_recipients
+from envoi.packages.delivery.models import Group, Recipient, Subscription
+from envoi.packages.delivery.services import chosen, lists
+from envoi.packages.delivery.testing import make_recipients, make_service
 
 HERE = "text1 = 'here'"
 
@@ -59,7 +63,7 @@ def run(*activities, actor=None, **properties):
 
 def carried(workflow, source, transition="result"):
     event = Event.objects.filter(workflow=workflow, source=source, transition=transition).last()
-    found = population.stored(event.variables["tableName"])
+    found = population.stored(event.variables["tableName"], event.variables["targetSchema"])
     assert found is not None
     return event, found[0]
 
@@ -397,3 +401,200 @@ def test_a_simulation_selects_and_changes_nothing(people):
     assert rows(workflow, "union") == people[:2]
     assert not Event.objects.filter(workflow=workflow, source__in=("update", "alert")).exists()
     assert not Recipient.objects.filter(text2="changed").exists()
+
+
+def made_list(name, *keys, **more):
+    folder = Folder.objects.get(name="lists")
+    found = lists.create(name, actor=admin_actor(), folder=folder, name=name, **more)
+    lists.add(found, chosen.ids(keys), actor=admin_actor())
+    return found
+
+
+def read(name, to, **more):
+    return Activity(
+        "readList",
+        "read",
+        parameters={"list": name, **more},
+        transitions=(Transition("result", to, kind="result"),),
+    )
+
+
+def test_a_list_is_read_and_changed(people):
+    a, b, c, d = people
+    made_list("some", a, b)
+    workflow = run(read("some", "end", filter="@lastName = 'Two'"))
+    assert rows(workflow, "read") == [b]
+    update = Activity(
+        "listUpdate", "update", parameters={"list": "some"}, transitions=(Transition("transition", "end"),)
+    )
+    workflow = run(ask("query", f"@id IN ({b}, {c})", to="update"), update)
+    assert rows(run(read("some", "end")), "read") == [a, b, c]
+    event = Event.objects.get(workflow=workflow, source="update")
+    assert event.variables["groupId"] == str(Group.objects.get(name="some").pk)
+    assert event.variables["recCount"] == "2"
+    purging = Activity("listUpdate", "update", parameters={"list": "some", "purge": True})
+    run(ask("query", f"@id = {d}", to="update"), purging)
+    assert rows(run(read("some", "end")), "read") == [d]
+    removing = Activity("listUpdate", "update", parameters={"list": "some", "remove": True})
+    run(ask("query", to="update"), removing)
+    assert rows(run(read("some", "end")), "read") == []
+
+
+def test_a_list_with_a_table_of_its_own_is_made_once_and_keeps_columns(people):
+    update = Activity("listUpdate", "update", parameters={"label": "Of <%= 1 + 1 %>", "ownTable": True})
+    columns = [{"expr": "Upper(@lastName)", "alias": "bigName", "label": "Big name"}]
+    for _round in range(2):
+        run(ask("query", to="update", columns=columns), update)
+    found = Group.objects.get(label="Of 2")
+    assert (found.member_count, found.columns[0]["label"]) == (4, "Big name")
+    workflow = run(read(found.name, "end"))
+    assert rows(workflow, "read", "result", "@big_name")[0] == (people[0], "ONE")
+
+
+def test_subscriptions_of_a_population(people):
+    service = make_service("news")
+    change = Activity("subscription", "change", parameters={"service": "news"})
+    run(ask("query", f"@id IN ({people[0]}, {people[1]})", to="change"), change)
+    assert set(
+        Subscription.objects.filter(service_id=service.pk).values_list("recipient_id", flat=True)
+    ) == set(people[:2])
+    leaving = Activity("subscription", "change", parameters={"service": "news", "operation": "unsubscribe"})
+    run(ask("query", f"@id = {people[0]}", to="change"), leaving)
+    assert list(
+        Subscription.objects.filter(service_id=service.pk).values_list("recipient_id", flat=True)
+    ) == [people[1]]
+
+
+HOURLY = {"frequency": "several", "every_seconds": 3600}
+
+
+@pytest.mark.case("E30")
+def test_an_incremental_query_gives_what_it_has_not_given(db, clock):
+    one = make(*[(f"{n}@x.org", "n", "n") for n in range(3)])
+
+    def drawn():
+        query_ = Activity(
+            "incremental",
+            "new",
+            parameters={
+                "targetingDimension": "nms:recipient", "filter": HERE.replace("text1", "@text1"),
+                "schedule": HOURLY, "history": 2,
+            },
+            transitions=(Transition("result", "end", kind="result"),),
+        )  # fmt: skip
+        return begin(make_workflow((query_, END), keep_results=True))
+
+    def after(**step):
+        run_to(kernel_clock.now() + timedelta(**step), clock)
+        return rows(workflow, "new"), Event.objects.filter(workflow=workflow, source="new").count()
+
+    workflow = drawn()
+    assert after(hours=1) == (one, 1)
+    two = make(*[(f"{n}@x.org", "n", "n") for n in range(3, 5)], start=100)
+    assert after(hours=1) == (two, 2)
+    assert after(hours=1) == (two, 2)
+    ended = Event.objects.filter(workflow=workflow, target="end").count()
+    assert ended == 2
+    other, workflow = workflow, drawn()
+    assert after(hours=1) == ([*one, *two], 1)
+    workflow = other
+    assert after(hours=44)[1] == 2
+    assert after(hours=1) == (one, 3)
+
+
+def test_a_memory_can_be_emptied_at_each_start_and_goes_with_its_workflow(db):
+    one = make(("1@x.org", "n", "n"))
+
+    def drawn(**more):
+        query_ = Activity(
+            "incremental",
+            "new",
+            parameters={"targetingDimension": "nms:recipient", "filter": "@text1 = 'here'", **more},
+            transitions=(Transition("result", "end", kind="result"),),
+        )
+        return make_workflow((query_, END), keep_results=True)
+
+    for keep, again in ((True, 1), (False, 2)):
+        workflow = drawn(keepHistory=keep)
+        begin(workflow)
+        assert rows(workflow, "new") == one
+        begin(workflow)
+        assert Event.objects.filter(workflow=workflow, source="new").count() == again
+        history = History.objects.get(workflow=workflow).name
+        assert history in connection.introspection.table_names()
+        editing.remove(workflow)
+        assert history not in connection.introspection.table_names()
+
+
+def test_the_dimension_changes_to_what_rows_lead_to(people):
+    a, b, _c, _d = people
+    inside = Recipient.objects.get(pk=a).folder_id
+    other = make_folder("elsewhere", "recipients", model="nms:recipient")
+    Recipient.objects.filter(pk=b).update(folder_id=other.pk)
+    workflow = run(
+        ask("query", to="change", columns=["@firstName"]),
+        step(
+            "changeDimension", "change", targetingDimension="xtk:folder", records="people",
+            sort=[{"expr": "@firstName", "descending": True}], columns=["@name"],
+        ),
+    )  # fmt: skip
+    assert rows(workflow, "change", "result", "@firstName", "@name") == [
+        (inside, "Cid", "recipients"), (other.pk, "Bob", "elsewhere"),
+    ]  # fmt: skip
+    _event, found = carried(workflow, "change")
+    asked = QueryDef(found.schema, select=(Field("[people/@firstName]"),))
+    names = query.run(asked, actor=admin_actor(), within=population.registry([found])).rows
+    assert sorted(name for (name,) in names) == ["Ada", "Ann", "Bob", "Cid"]
+
+
+def test_a_schema_is_edited_without_touching_the_table(people):
+    a = people[0]
+    workflow = run(
+        ask("query", to="fork", columns=["@firstName", "@email"]),
+        fork("edit", "dedup"),
+        step(
+            "editSchema", "edit", to="split",
+            rename=[{"attribute": "firstName", "name": "called"}], remove=["email"],
+        ),
+        step("extract", "split", "some:extractOutput",
+             extractOutput=[{"name": "some", "filter": "@called = 'Ann' AND @email LIKE 'a@%'"}]),
+        step("dedup", "dedup", keys=["@firstName"]),
+    )  # fmt: skip
+    assert rows(workflow, "split", "some", "@called") == [(a, "Ann")]
+    assert len(rows(workflow, "dedup", "result", "@firstName", "@email")) == 4
+    names = {
+        Event.objects.get(workflow=workflow, source=each).variables["tableName"] for each in ("query", "edit")
+    }
+    assert len(names) == 1
+    workflow = run(
+        ask("query", to="edit", columns=["@firstName"]),
+        step("editSchema", "edit", to="dedup", compute=[{"expr": "Length(@firstName)", "alias": "size"}]),
+        step("dedup", "dedup", keys=["@size"]),
+    )
+    assert rows(workflow, "dedup", "result", "@size") == [(a, 3)]
+
+
+def test_data_of_other_sets_are_linked(people):
+    a, b, c, d = people
+    enrich = step(
+        "enrichment", "enrich", to="split", mainSet="one",
+        links=[
+            {"name": "twin", "set": "two", "joins": [{"source": "@email", "destination": "@email"}],
+             "columns": [{"expr": "@firstName", "alias": "twinName"}]},
+            {"name": "all", "set": "two", "cardinality": "1-N",
+             "joins": [{"source": "@email", "destination": "@email"}], "columns": ["@firstName"]},
+        ],
+    )  # fmt: skip
+    workflow = run(
+        ask("one", f"@id IN ({a}, {b}, {d})", to="enrich", columns=["@email"]),
+        ask("two", f"@id IN ({a}, {c})", to="enrich", columns=["@email", "@firstName"]),
+        enrich,
+        step("extract", "split", "some:extractOutput",
+             extractOutput=[
+                 {"name": "some", "filter": "[twin/@firstName] = 'Ann' AND [all/@firstName] = 'Ada'"}
+             ]),
+    )  # fmt: skip
+    assert rows(workflow, "enrich", "result", "@twinName", "[@twin-id]") == [
+        (a, "Ann", a), (b, None, None), (d, None, None),
+    ]  # fmt: skip
+    assert rows(workflow, "split", "some") == [a]

@@ -1,0 +1,1 @@
+"""Activity types of the package, one file a type."""
