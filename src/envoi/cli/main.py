@@ -32,6 +32,7 @@ COMMANDS = {
     "workflow": "workflow",
     "operator": "operator",
     "option": "option",
+    "schema": "schema",
     "db": "db",
     "sql": "sql",
     "bench": "bench",
