@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ COMMANDS = {
     "inmail": "inmail",
     "postgres": "postgres",
     "workflow": "workflow",
+    "import": "import_",
     "operator": "operator",
     "option": "option",
     "schema": "schema",
@@ -66,7 +68,8 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"envoi.cli.{COMMANDS[cmd_name]}")
-        return getattr(module, cmd_name.replace("-", "_"))
+        name = cmd_name.replace("-", "_")
+        return getattr(module, f"{name}_" if iskeyword(name) else name)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -23,9 +23,31 @@ from envoi.packages.delivery.services.imports.plan import (
     sinks,
     targets_of,
 )
+from envoi.packages.delivery.services.imports.previewing import preview
 from envoi.packages.delivery.services.imports.proposal import propose
+from envoi.packages.delivery.services.imports.rejects import write_rejects
 
 __all__ = [
-    "Doubles", "Error", "Null", "Operation", "Plan", "Target", "configure", "create", "enqueue", "find",
-    "propose", "purge", "require", "sinks", "start", "stop", "targets_of", "undo", "visible", "work",
+    "Doubles",
+    "Error",
+    "Null",
+    "Operation",
+    "Plan",
+    "Target",
+    "configure",
+    "create",
+    "enqueue",
+    "find",
+    "preview",
+    "propose",
+    "purge",
+    "require",
+    "sinks",
+    "start",
+    "stop",
+    "targets_of",
+    "undo",
+    "visible",
+    "work",
+    "write_rejects",
 ]  # fmt: skip

@@ -51,7 +51,15 @@ def clean(job: Import, carry_on: Callable[[], None], *, actor: Actor) -> None:
                 checkpoint.move(job, ImportState.CLEANING, cleaned_line=upto)
         with transaction.atomic():
             tables.run(S("CREATE INDEX ON {} USING brin (line)").format(I(tables.values(job))))
-            tables.run(S("ANALYZE {}").format(I(tables.values(job))))
+            tables.run(S("ANALYZE {} (line)").format(I(tables.values(job))))
+
+
+def clean_once(job: Import, plan: Plan, found: Sequence[Sink], *, actor: Actor) -> None:
+    """Bring the few rows of a preview into their form, in the caller's transaction."""
+    slow = [each for each in found if each.treatment is not Treatment.NONE]
+    if slow:
+        tables.make_values(job, [each.raw for each in slow])
+        _block(job, plan, found, slow, normalise.countries(), job.last_line, actor=actor)
 
 
 def usual(allowed: str) -> str:

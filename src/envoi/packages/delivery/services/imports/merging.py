@@ -205,6 +205,17 @@ def _values(job: Import, work: Work, upto: int) -> None:
     )
 
 
+def values_as_text(job: Import, work: Work, upto: int) -> dict[int, dict[int, str]]:
+    """Make `imp_row` and return line -> column of the file -> the value that would be stored, as a text."""
+    _folders_for(work)
+    _values(job, work, upto)
+    columns = S(", ").join(S("coalesce({}::text, '')").format(I(f"v{n}")) for n in range(len(work.values)))
+    with tables.cursor() as at:
+        rows = at.execute(S("SELECT line, {} FROM imp_row").format(columns)).fetchall()
+    sources = [value.sink.target.source for value in work.values]
+    return {line: dict(zip(sources, texts, strict=True)) for line, *texts in rows}
+
+
 def _filled(value: Value) -> sql.Composable:
     """SQL of the value that is stored: of an empty cell or a value left out, what stands instead."""
     return S("coalesce({}, {})").format(value.value, value.fallback)
@@ -249,14 +260,17 @@ def _reject(job: Import, work: Work, upto: int, now: datetime) -> dict[str, int]
         S("SELECT count(*) FILTER (WHERE bad), count(*) FILTER (WHERE warned) FROM imp_row")
     )
     if bad or warned:
-        _write_rejects(job, work, upto, now)
+        write_rejects(job, work, upto, now)
         tables.run(S("DELETE FROM imp_row WHERE bad"))
     warnings += warned
-    tables.run(S("ANALYZE imp_row"))
+    # Only what is joined by: statistics of sixteen texts cost as much as the values themselves.
+    keys = [_number(work, value) for value in work.keys]
+    tables.run(S("ANALYZE imp_row ({})").format(S(", ").join([I("line"), *keys])))
     return {"rejected": rejected + bad, "warnings": warnings, "doubles": doubles}
 
 
-def _write_rejects(job: Import, work: Work, upto: int, now: datetime) -> None:
+def write_rejects(job: Import, work: Work, upto: int, now: datetime) -> None:
+    """Write down, for the lines of `imp_row` that are bad or warned, each thing that is wrong."""
     lines: list[sql.Composable] = []
     for value in work.values:
         label = value.sink.label[:128]

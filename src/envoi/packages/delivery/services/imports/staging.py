@@ -48,7 +48,7 @@ def read(job: Import, carry_on: Callable[[], None]) -> None:
             _store(job, form, group)
     with transaction.atomic():
         tables.run(S("CREATE INDEX ON {} USING brin (line)").format(I(job.staging)))
-        tables.run(S("ANALYZE {}").format(I(job.staging)))
+        tables.run(S("ANALYZE {} (line)").format(I(job.staging)))
         checkpoint.move(job, ImportState.READING, state=ImportState.CLEANING, cleaned_line=0)
 
 
@@ -108,13 +108,19 @@ def _copy(job: Import, form: Format, batch: Batch) -> int:
             with at.copy(statement) as copy:
                 copy.write(batch.raw)
         return batch.line + batch.count - 1
-    if not batch.rows:
+    return put(job, form, batch.rows)
+
+
+def put(job: Import, form: Format, rows: Sequence[tuple[int, tuple[str, ...]]]) -> int:
+    """Put rows into the staging table; returns the line of the last one, 0 for none."""
+    names = [I(f"c{number}") for number in range(len(form.columns))]
+    if not rows:
         return 0
     statement = S("COPY {} (line, {}) FROM STDIN").format(I(job.staging), S(", ").join(names))
     with tables.cursor() as at, at.copy(statement) as copy:
-        for line, cells in batch.rows:
+        for line, cells in rows:
             copy.write_row((line, *cells))
-    return batch.rows[-1][0]
+    return rows[-1][0]
 
 
 def note(job: Import, bad: Sequence[Bad]) -> None:

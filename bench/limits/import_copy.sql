@@ -1,0 +1,1 @@
+COPY limit_staging FROM STDIN (FORMAT csv)
