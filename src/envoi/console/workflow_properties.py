@@ -259,6 +259,8 @@ def _fields(actor: Actor, found: Workflow) -> list[Field]:
             hint=_("What new activities look for, unless they say so themselves."),
             choices=(("", _("none")), *_dimensions(found.schema)),
         ),
+        Field("keep_results", "switch", _("Keep the result of interim populations"), ""),
+        Field("show_sql", "switch", _("Log SQL queries in the journal"), ""),
         Field(
             "script",
             "long",
@@ -266,8 +268,6 @@ def _fields(actor: Actor, found: Workflow) -> list[Field]:
             "",
             hint=_("JavaScript. It may define onStart, which runs before the first activity."),
         ),
-        Field("keep_results", "switch", _("Keep the result of interim populations"), ""),
-        Field("show_sql", "switch", _("Log SQL queries in the journal"), ""),
     ]
     if found.is_model:
         fields.insert(
