@@ -1,0 +1,74 @@
+"""What delivery brings to the console: addresses, pages under the words, folders, forms."""
+
+from django.urls import include, path, reverse
+from django.utils.translation import gettext_lazy as lazy
+
+from envoi.console.folder_kinds import FolderKind
+from envoi.console.hooks import Pages, pages
+from envoi.console.navigation import Entry, Word
+from envoi.console.records.form import Form, Section, Tab
+from envoi.packages.delivery.console import suppression
+
+_PERSON = (
+    Section(
+        lazy("Person"),
+        ("salutation", "firstName", "middleName", "lastName", "company", "birthDate", "gender", "language"),
+    ),
+    Section(lazy("Contact"), ("email", "emailFormat", "mobilePhone", "phone", "fax")),
+    Section(
+        lazy("Postal address"),
+        (
+            "location/address1",
+            "location/address2",
+            "location/address3",
+            "location/address4",
+            "location/zipCode",
+            "location/city",
+            "location/stateCode",
+            "location/countryCode",
+        ),
+    ),
+    Section(
+        lazy("No longer contact"),
+        (
+            "blackList",
+            "blackListEmail",
+            "blackListMobile",
+            "blackListPhone",
+            "blackListPostalMail",
+            "blackListFax",
+        ),
+    ),
+)
+
+
+@pages.answer
+def own_pages() -> Pages:
+    """Return the pages of profiles, lists, services and the suppression list."""
+    return Pages(
+        urls=(path("", include("envoi.packages.delivery.console.urls")),),
+        entries=(
+            Entry(Word.PROFILES, lazy("Recipients"), "delivery:recipients", position=0),
+            Entry(Word.PROFILES, lazy("Lists"), "delivery:lists", position=10),
+            Entry(Word.PROFILES, lazy("Services"), "delivery:services", position=20),
+            Entry(Word.PROFILES, lazy("Suppression list"), "delivery:suppression", position=80),
+        ),
+        folders={"nms:suppression": FolderKind(suppression.folder_page, "shield")},
+        forms={
+            "nms:recipient": Form(
+                sections=_PERSON,
+                tabs=(Tab(lazy("Profile"), "delivery:recipient"),),
+                page=lambda key: reverse("delivery:recipient", args=[key]),
+            ),
+            "nms:visitor": Form(sections=_PERSON),
+            "nms:seedMember": Form(sections=_PERSON),
+            "nms:group": Form(
+                tabs=(Tab(lazy("Members"), "delivery:list"),),
+                page=lambda key: reverse("delivery:list", args=[key]),
+            ),
+            "nms:service": Form(
+                tabs=(Tab(lazy("Subscribers"), "delivery:service"),),
+                page=lambda key: reverse("delivery:service", args=[key]),
+            ),
+        },
+    )

@@ -1,0 +1,130 @@
+"""Everything between us and a person, newest first: what a profile's page tells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from envoi.console import words
+from envoi.kernel.hooks import Hook
+from envoi.kernel.models import AuditEntry
+from envoi.kernel.registry import find as schema_of
+from envoi.kernel.registry import translate
+from envoi.kernel.rights import Actor
+from envoi.packages.delivery.models import Confirmation, ConsentAction, SubAction
+from envoi.packages.delivery.services import consents, subscriptions
+
+SHOWN = 60
+"""Lines on one page."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line: what happened, in a few words, and what there is to say of it."""
+
+    at: datetime
+    kind: str
+    """`profile`, `subscription`, `consent`, or a kind of another package."""
+    icon: str
+    tone: str
+    """Class of its colour: ok, bad, warn, run, ask, draft."""
+    title: str
+    text: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Day:
+    """The events of one day of the operator's zone."""
+
+    label: str
+    events: Sequence[Event]
+
+
+timeline: Hook[[int, Actor], list[Event]] = Hook("timeline")
+"""`(recipient_id, actor)`: the latest events of a person that the actor sees, `SHOWN` at most."""
+
+
+def events(recipient_id: int, actor: Actor, kind: str = "") -> list[Event]:
+    """Return the latest events, of one kind or of all."""
+    found = [each for answer in timeline.ask(recipient_id, actor) for each in answer]
+    found.sort(key=lambda each: each.at, reverse=True)
+    return [each for each in found if kind in ("", each.kind)][:SHOWN]
+
+
+def days(found: Sequence[Event]) -> list[Day]:
+    """Return events, newest first, by the day on which they happened."""
+    zone = timezone.get_current_timezone()
+    by_day: dict[date, list[Event]] = {}
+    for each in found:
+        by_day.setdefault(each.at.astimezone(zone).date(), []).append(each)
+    return [Day(words.day(of_day[0].at), of_day) for of_day in by_day.values()]
+
+
+@timeline.answer
+def own(recipient_id: int, actor: Actor) -> list[Event]:
+    """Return what the package itself knows: subscriptions, consents, changes of the profile."""
+    return [*_subscriptions(recipient_id), *_consents(recipient_id), *_changes(recipient_id)]
+
+
+def _subscriptions(recipient_id: int) -> list[Event]:
+    found: list[Event] = []
+    for line in subscriptions.history_of(recipient_id, SHOWN):
+        came = SubAction(line.action) is SubAction.SUBSCRIBE
+        title = _("Subscribed to %(service)s") if came else _("Left %(service)s")
+        parts = [spoken("nms:subHisto", "origin", line.origin)]
+        if line.operator:
+            parts.append(str(line.operator))
+        if line.confirmation == Confirmation.ASKED:
+            parts.append(_("a confirmation is on its way"))
+        elif line.confirmation == Confirmation.SENT:
+            parts.append(_("a confirmation was sent"))
+        found.append(
+            Event(
+                line.date, "subscription", "mail", "ok" if came else "draft",
+                title % {"service": line.service.label}, " · ".join(parts),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _consents(recipient_id: int) -> list[Event]:
+    found: list[Event] = []
+    for line in consents.of_recipient(recipient_id)[:SHOWN]:
+        given = ConsentAction(line.action) is ConsentAction.GIVEN
+        title = (
+            _("Consent given: %(purpose)s, %(channel)s")
+            if given
+            else _("Consent withdrawn: %(purpose)s, %(channel)s")
+        )
+        said = {"purpose": line.purpose, "channel": spoken("nms:consent", "channel", line.channel)}
+        text = " · ".join(part for part in (line.source, line.proof[:120]) if part)
+        found.append(Event(line.date, "consent", "shield", "ok" if given else "warn", title % said, text))
+    return found
+
+
+def _changes(recipient_id: int) -> list[Event]:
+    titles = {
+        "Created": _("Profile created"),
+        "Modified": _("Profile changed"),
+        "Merged": _("Profile merged"),
+    }
+    schema = schema_of("nms:recipient")
+    found: list[Event] = []
+    entries = AuditEntry.objects.filter(entity=schema.name, entity_id=recipient_id).order_by("-audit_id")
+    for entry in entries[:SHOWN]:
+        names = list(entry.detail.get("values", {}))
+        labels = [translate(schema.attributes[name].label) for name in names if name in schema.attributes]
+        text = entry.operator_name if entry.action == "Created" else ", ".join([entry.operator_name, *labels])
+        title = titles.get(entry.action, entry.action)
+        found.append(Event(entry.at, "profile", "user", "draft", title, text))
+    return found
+
+
+def spoken(schema: str, attribute: str, value: object) -> str:
+    """Return the label of a value of an enumeration in the operator's language."""
+    enumeration = schema_of(schema).attributes[attribute].enumeration
+    found = enumeration.valued(value) if enumeration else None
+    return translate(found.label) if found else str(value)

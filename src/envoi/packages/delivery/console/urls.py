@@ -1,0 +1,17 @@
+"""Addresses of delivery."""
+
+from django.urls import path
+
+from envoi.packages.delivery.console import lists, profile, services, suppression
+
+app_name = "delivery"
+urlpatterns = [
+    path("recipients", profile.first, name="recipients"),
+    path("recipients/<int:number>", profile.profile, name="recipient"),
+    path("recipients/<int:number>/merge", profile.merge, name="merge-recipient"),
+    path("lists", lists.first, name="lists"),
+    path("lists/<int:number>", lists.page, name="list"),
+    path("services", services.first, name="services"),
+    path("services/<int:number>", services.page, name="service"),
+    path("suppression-list", suppression.first, name="suppression"),
+]
