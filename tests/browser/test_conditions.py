@@ -34,7 +34,7 @@ def people(site):
 
 def test_conditions_are_built_with_the_mouse(visit, people):
     page = visit(ADDRESS)
-    expect(page.locator("#c-where-count")).to_contain_text("estimated")
+    expect(page.locator("#c-where-count")).to_contain_text("counted")
     page.click("#c-where-all-a")
     page.get_by_role("searchbox", name="Search the fields").fill("mail")
     page.locator(".pop .tree button", has_text="Email").first.click()
@@ -50,7 +50,7 @@ def test_conditions_are_built_with_the_mouse(visit, people):
     expect(page.locator("#c-where-1-1-v1")).to_have_value("Days")
     assert said(page) == ASKED
     page.get_by_role("button", name="Count exactly").click()
-    expect(page.locator("#c-where-count")).to_have_text("3 counted exactly")
+    expect(page.locator("#c-where-count")).to_have_text("3 counted")
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("region", name="Preview")).to_contain_text("cleo@example.com")
     shot(page, "built")
@@ -127,7 +127,7 @@ def test_an_expression_shows_the_place_of_its_mistake(visit):
     expect(page.locator("#c-where-count")).to_contain_text("did you mean @name?")
     area.fill("Length(@label) > 3")
     expect(wrong).to_contain_text("The expression is right.")
-    expect(page.locator("#c-where-count")).to_contain_text("estimated")
+    expect(page.locator("#c-where-count")).to_contain_text("counted")
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,18 @@ from envoi.kernel.registry import Registry
 from envoi.kernel.rights import Actor
 
 Found = TypeVar("Found")
+
+
+class TookTooLong(Conflict):
+    """The query was given up after its time."""
+
+
 ESTIMATE_SECONDS, PREVIEW_SECONDS, COUNT_SECONDS = 5, 15, 120
+AT_ONCE_SECONDS = 0.4
+"""For so long a small number is counted before an estimate has to do."""
 ROWS = 100
+COUNTED = 10_000
+"""Up to so many rows a number is exact."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +53,25 @@ class Asker:
         return f"envoi ask {self.actor.operator_id} {self.key}"
 
 
-def about(definition: QueryDef, asker: Asker) -> int:
-    """Return about how many rows a query gives, from statistics; see `estimate`."""
-    return _ask(asker, ESTIMATE_SECONDS, lambda: estimate(definition, actor=asker.actor, zone=asker.zone))
+@dataclass(frozen=True)
+class Number:
+    """How many rows there are. `exact` is False for an estimate, and for "more than"."""
+
+    rows: int
+    exact: bool = True
+
+
+def about(definition: QueryDef, asker: Asker) -> Number:
+    """Return how many rows a query gives: counted when they seem few, else estimated from statistics."""
+    guess = _ask(asker, ESTIMATE_SECONDS, lambda: estimate(definition, actor=asker.actor, zone=asker.zone))
+    if guess > COUNTED:
+        return Number(guess, exact=False)
+    few = replace(definition, line_count=COUNTED + 1)
+    try:
+        found = _ask(asker, AT_ONCE_SECONDS, lambda: count(few, actor=asker.actor, zone=asker.zone))
+    except TookTooLong:
+        return Number(guess, exact=False)
+    return Number(found) if found <= COUNTED else Number(max(guess, found), exact=False)
 
 
 def exactly(definition: QueryDef, asker: Asker) -> int:
@@ -72,7 +98,7 @@ def stop(asker: Asker) -> bool:
         return bool(found)
 
 
-def _ask(asker: Asker, seconds: int, query: Callable[[], Found]) -> Found:
+def _ask(asker: Asker, seconds: float, query: Callable[[], Found]) -> Found:
     if asker.key:
         stop(asker)
     try:
@@ -81,7 +107,7 @@ def _ask(asker: Asker, seconds: int, query: Callable[[], Found]) -> Found:
     except OperationalError as error:
         if isinstance(error.__cause__, errors.QueryCanceled):
             if "statement timeout" in str(error):
-                raise Conflict(
+                raise TookTooLong(
                     _("It took longer than %(n)d seconds and was given up. Narrow the conditions.")
                     % {"n": seconds}
                 ) from error
@@ -90,7 +116,7 @@ def _ask(asker: Asker, seconds: int, query: Callable[[], Found]) -> Found:
 
 
 @contextmanager
-def _bounded(asker: Asker, seconds: int) -> Iterator[None]:
+def _bounded(asker: Asker, seconds: float) -> Iterator[None]:
     with transaction.atomic():
         with connection.cursor() as cursor:
             # All three hold for this transaction alone.
@@ -98,7 +124,7 @@ def _bounded(asker: Asker, seconds: int) -> Iterator[None]:
                 """SELECT set_config('transaction_read_only', 'on', true),
                           set_config('statement_timeout', %s, true),
                           set_config('application_name', %s, true)""",
-                [f"{seconds}s", asker.mark],
+                [f"{round(seconds * 1000)}ms", asker.mark],
             )
         try:
             yield

@@ -35,6 +35,7 @@ def query_page(request: HttpRequest) -> HttpResponse:
     name = request.GET.get("schema", "")
     context: dict[str, Any] = {"schemas": schemas, "schema": name}
     if name:
+        views.require(known[name], actor)
         context |= _asked(request, actor, known[name])
     return render(request, "console/conditions/query_page.html", context)
 

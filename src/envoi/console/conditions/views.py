@@ -11,17 +11,19 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from envoi.console.access import actor_of_request
 from envoi.console.conditions import asking, changing, drawing, fields, text
-from envoi.console.conditions.asking import Asker
+from envoi.console.conditions.asking import Asker, Number
 from envoi.kernel import registry
 from envoi.kernel.errors import Invalid, Refused
-from envoi.kernel.expression import FUNCTIONS, ExpressionError
+from envoi.kernel.expression import FUNCTIONS, ExpressionError, Function
+from envoi.kernel.expression.functions import Group
 from envoi.kernel.query import Condition, Field, Operation, QueryDef, compile
 from envoi.kernel.registry import Schema
-from envoi.kernel.rights import Actor
+from envoi.kernel.rights import Actor, Right
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,7 @@ def _asked(request: HttpRequest) -> _Asked:
     given = request.POST if request.method == "POST" else request.GET
     actor = actor_of_request(request)
     schema = registry.current()[given.get("_schema", "")]
-    if not fields.readable(schema, actor):
-        raise Invalid(_("There is nothing here."))
+    require(schema, actor)
     return _Asked(
         actor=actor,
         given=given,
@@ -63,6 +64,12 @@ def _asked(request: HttpRequest) -> _Asked:
         zone=given.get("_zone") or "UTC",
         key=given.get("_key", ""),
     )
+
+
+def require(schema: Schema, actor: Actor) -> None:
+    """Raise NotAllowed unless an actor may ask about a schema."""
+    if schema.reading:
+        actor.require(Right(schema.reading), to=_("read %(schema)s") % {"schema": schema.name})
 
 
 @require_POST
@@ -110,8 +117,9 @@ def choose(request: HttpRequest) -> HttpResponse:
         if link is None or link.target not in known or not fields.readable(known[link.target], actor):
             raise Invalid(_("%(schema)s has no field %(path)s.") % {"schema": here.name, "path": step})
         here = known[link.target]
-    if not fields.readable(here, actor):
-        raise Invalid(_("There is nothing here."))
+    require(here, actor)
+    if context["whole"] and context["do"] == "insert":
+        context["functions"] = list(functions().items())
     if steps:
         context["itself"] = str(fields.path_to(steps, None))
     context["attributes"] = [
@@ -152,7 +160,8 @@ def checked(asked: _Asked, base: str) -> dict[str, Any]:
         begin, end = max(0, at - 30), at + 30
         line = expr[begin:end].replace("\n", " ").replace("\t", " ")
         return {
-            "problem": error.problem,
+            # The place in the query says nothing to somebody who looks at the expression.
+            "problem": error.problem.partition(" (queryDef/")[0],
             "line": line,
             "caret": " " * (at - begin) + "^",
             "position": at,
@@ -166,13 +175,13 @@ def checked(asked: _Asked, base: str) -> dict[str, Any]:
 @require_POST
 def estimate(request: HttpRequest) -> HttpResponse:
     """Return about how many rows the conditions hold for."""
-    return _counted(request, lambda asked: {"about": asking.about(asked.definition, asked.asker)})
+    return _counted(request, lambda asked: {"number": asking.about(asked.definition, asked.asker)})
 
 
 @require_POST
 def count(request: HttpRequest) -> HttpResponse:
     """Return how many rows the conditions hold for."""
-    return _counted(request, lambda asked: {"exactly": asking.exactly(asked.definition, asked.asker)})
+    return _counted(request, lambda asked: {"number": Number(asking.exactly(asked.definition, asked.asker))})
 
 
 def _counted(request: HttpRequest, ask: Callable[[_Asked], dict[str, Any]]) -> HttpResponse:
@@ -253,9 +262,18 @@ def _cell(value: Any, attribute: Any) -> Any:
     return value
 
 
-def functions() -> dict[str, list[Any]]:
-    """Return the functions of the expression language by group."""
-    found: dict[str, list[Any]] = {}
+GROUPS = {
+    Group.AGGREGATE: lazy("Aggregates"),
+    Group.DATE: lazy("Dates"),
+    Group.NUMBER: lazy("Numbers"),
+    Group.TEXT: lazy("Texts"),
+    Group.OTHER: lazy("Other functions"),
+}
+
+
+def functions() -> dict[Any, list[Function]]:
+    """Return the functions of the expression language by the label of their group."""
+    found: dict[Any, list[Function]] = {}
     for each in FUNCTIONS.values():
-        found.setdefault(each.group.value, []).append(each)
+        found.setdefault(GROUPS[each.group], []).append(each)
     return found
