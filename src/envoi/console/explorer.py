@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 
 from envoi.console import folder_kinds, tree
 from envoi.console.access import actor_of_request
@@ -32,6 +33,11 @@ def folder(request: HttpRequest, path: str) -> HttpResponse:
         return kind.page(request, found)
     below = [branch for branch in _walk(tree.roots(actor, current=found.path)) if branch.current]
     context = {"children": below[0].children if below else [], **frame(request, found)}
+    # Above: the pages of folders know this module.
+    from envoi.console.records import folders as folder_pages
+
+    if folder_pages.may_change(found, actor):
+        context["folder_address"] = reverse("console:folder-properties", args=[found.folder_id])
     return render(request, "console/explorer/folder.html", context)
 
 

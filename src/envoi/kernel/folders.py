@@ -7,6 +7,7 @@ its rights.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -209,6 +210,40 @@ def move(folder: Folder, parent: Folder | None, *, actor: Actor) -> Folder:
             actor, ENTITY, folder.name, audit.MODIFIED, folder.folder_id, {"from": old, "to": folder.path}
         )
         return folder
+
+
+def set_view(folder: Folder, conditions: Mapping[str, Any] | None, *, actor: Actor) -> Folder:
+    """Make a folder show the rows of its schema for which conditions hold, wherever they lie; None ends that.
+
+    `conditions` are those of a query (`{"condition": […]}`). Only an empty folder becomes a view. Raises
+    Conflict, NotAllowed.
+    """
+    with transaction.atomic():
+        folder = _changeable(folder, actor, Right.EDIT_FOLDERS, Access.WRITE, _("change a folder"))
+        if conditions is not None and not folder.is_view:
+            if not folder.model:
+                raise Invalid(
+                    _("%(folder)s holds no rows, so it cannot be a view.") % {"folder": folder.label}
+                )
+            if inside := [line for lines in folder_contents.ask(folder) for line in lines]:
+                raise Conflict(
+                    _("%(folder)s is not empty (%(names)s). Move or delete what is in it first.")
+                    % {"folder": folder.label, "names": ", ".join(inside)}
+                )
+        folder.is_view, folder.view_filter = conditions is not None, dict(conditions or {})
+        folder.save(update_fields=("is_view", "view_filter"))
+        audit.record(
+            actor, ENTITY, folder.name, audit.MODIFIED, folder.folder_id,
+            {"changed": ["isView", "viewFilter"], "view": folder.is_view, "filter": folder.view_filter},
+        )  # fmt: skip
+        return folder
+
+
+def rights_on(folder: Folder, *, actor: Actor) -> list[FolderRight]:
+    """Return the folder's own lines of rights; none when it follows its parent. Takes ADMINISTRATION."""
+    actor.require(Right.ADMINISTRATION, to=_("see the rights on a folder"))
+    found = FolderRight.objects.filter(folder=folder).select_related("operator", "group")
+    return list(found.order_by("group__name", "operator__name"))
 
 
 def delete(folder: Folder, *, actor: Actor) -> None:

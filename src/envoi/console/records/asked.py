@@ -16,7 +16,7 @@ from envoi.console.records.columns import Column
 from envoi.kernel import folders, saved_views
 from envoi.kernel.big_tables import BIG_TABLES
 from envoi.kernel.errors import Invalid, NotFound
-from envoi.kernel.expression import Call, Like, Literal, Path, parse
+from envoi.kernel.expression import Call, Like, Literal, Path
 from envoi.kernel.models import Folder, SavedView
 from envoi.kernel.query import Condition, Field, QueryDef
 from envoi.kernel.registry import Schema, Type
@@ -56,6 +56,11 @@ class Asked:
         """The expression of the primary key."""
         attribute = self.schema.attribute_of(self.schema.key[0]) if self.schema.key else None
         return attribute.xpath if attribute else "@id"
+
+    @property
+    def numbered(self) -> bool:
+        """Whether rows are told apart by a number: only such have pages, and are changed here."""
+        return is_numbered(self.schema)
 
     @property
     def order(self) -> list[tuple[str, bool]]:
@@ -216,7 +221,7 @@ def _search(asked: Asked) -> list[Condition]:
         for name in searched(asked)
         if "/" not in name
     ]
-    if _is_key(asked.query):
+    if asked.numbered and _is_key(asked.query):
         found.append(Condition(f"{asked.key} = {int(asked.query)}", operator="OR"))
     return _grouped(found or [Condition("1 = 0")])
 
@@ -248,7 +253,7 @@ def _is_key(text: str) -> bool:
     return digits.isascii() and digits.isdigit() and len(digits) < 19
 
 
-def check_sort(sort: str) -> None:
-    """Raise Invalid for a sort that does not parse."""
-    if sort:
-        parse(sort.removeprefix("-"))
+def is_numbered(schema: Schema) -> bool:
+    """Return whether the key of a schema is one whole number."""
+    attribute = schema.attribute_of(schema.key[0]) if len(schema.key) == 1 else None
+    return attribute is not None and attribute.type in columns.NUMBERS[:4]

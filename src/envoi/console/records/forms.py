@@ -17,6 +17,7 @@ from envoi.console import explorer, tree, words
 from envoi.console.access import actor_of_request
 from envoi.console.navigation import Word, under
 from envoi.console.records import columns, inputs
+from envoi.console.records.asked import is_numbered
 from envoi.console.records.form import Form
 from envoi.console.records.inputs import Input
 from envoi.kernel import folders, query, registry, writing
@@ -306,7 +307,8 @@ def input_of(
         text = inputs.given(given[f"f-{name}"])
     kind, options = inputs.options_of(schema, attribute, actor, text, words.zone_name())
     link = columns.link_over(schema, attribute)
-    address = address_of(registry.find(link.target), int(value)) if link is not None and value else ""
+    target = registry.find(link.target) if link is not None else None
+    address = address_of(target, int(value)) if target is not None and value and is_numbered(target) else ""
     theirs = None
     if isinstance(refusal, Changed) and name in refusal.theirs:
         theirs = columns.shown(attribute, refusal.theirs[name], cut=False)
@@ -338,7 +340,7 @@ def belongings(schema: Schema, key: int, actor: Actor) -> list[Belonging]:
         if back.right and not actor.has(Right(back.right)):
             continue
         condition = f"{back.xpath} = {key}"
-        own = target.attribute_of(target.key[0]) if target.key else None
+        own = target.attribute_of(target.key[0]) if is_numbered(target) else None
         if own is None:
             continue
         asked = QueryDef(

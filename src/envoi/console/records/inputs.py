@@ -127,9 +127,10 @@ def _rows(
     if target.folder == () and schema.folder == (link.name,):
         # A row lies in a folder of its own kind; views hold nothing.
         where = (query.Condition(f"@model = '{schema.name}' AND @isView = false"),)
+    own = target.attribute_of(target.key[0]) if len(target.key) == 1 else None
     asked = QueryDef(
         target.name,
-        select=(Field("@id"), Field(target.text)),
+        select=(Field(own.xpath if own else "@id"), Field(target.text)),
         where=where,
         order_by=(Field(target.text),) if target.text != "@id" else (),
         line_count=CHOICES + 1,

@@ -20,6 +20,7 @@ from envoi.console.folder_kinds import FolderKind
 from envoi.console.navigation import Word, under
 from envoi.console.records import asked as asking_for
 from envoi.console.records import columns, forms
+from envoi.console.records import folders as folder_pages
 from envoi.console.records.asked import Asked
 from envoi.console.records.columns import Column
 from envoi.kernel import query, registry, saved_views, writing
@@ -49,7 +50,7 @@ class Cell:
 class Line:
     """One row."""
 
-    key: int
+    key: int | str
     address: str
     cells: tuple[Cell, ...]
     name: str
@@ -80,6 +81,7 @@ def folder_page(request: HttpRequest, folder: Folder) -> HttpResponse:
     asked = asking_for.read(request, schema, folder=folder)
     frame = explorer.frame(request, folder)
     context = {**frame, "heading": frame["folder_label"], **content(request, asked)}
+    context["folder_address"] = _properties(request, folder)
     return render(request, "console/records/in_folder.html", context)
 
 
@@ -116,7 +118,7 @@ def content(request: HttpRequest, asked: Asked) -> dict[str, Any]:
     lines, following, before = page(asked)
     schema, actor = asked.schema, asked.actor
     views = saved_views.offered(schema.name, actor=actor)
-    editable = bool(writing.writable(schema, actor=actor))
+    editable = asked.numbered and bool(writing.writable(schema, actor=actor))
     current = [each.expr for each in asked.columns]
     known = list(columns.offered(schema, actor, registry.current()))
     extra = [each for each in asked.columns if each.expr not in {one.expr for one in known}]
@@ -140,7 +142,9 @@ def content(request: HttpRequest, asked: Asked) -> dict[str, Any]:
         "deletable": editable,
         "bulk": editable,
         "new": f"{address_of(schema, 'new')}{_in(asked.folder)}"
-        if forms.may_create(schema, actor=actor) and not (asked.folder and asked.folder.is_view)
+        if asked.numbered
+        and forms.may_create(schema, actor=actor)
+        and not (asked.folder and asked.folder.is_view)
         else "",
         "export": actor.has(Right.EXPORT),
         "state": asked.state(),
@@ -219,12 +223,12 @@ def address_of(schema: Schema, page: str, *more: object) -> str:
 
 def _edited(asked: Asked) -> frozenset[str]:
     """Return the attributes that may be edited in their cells."""
-    may = writing.writable(asked.schema, actor=asked.actor)
+    may = writing.writable(asked.schema, actor=asked.actor) if asked.numbered else {}
     return frozenset(name for name, each in may.items() if forms.edited_in_place(each))
 
 
 def _line(asked: Asked, row: Sequence[Any], may: frozenset[str]) -> Line:
-    key = int(row[0])
+    key = row[0]
     cells = tuple(
         Cell(
             each,
@@ -235,7 +239,7 @@ def _line(asked: Asked, row: Sequence[Any], may: frozenset[str]) -> Line:
         for each, value in zip(asked.columns, row[1:], strict=False)
     )
     name = next((each.text for each in cells if each.text), str(key))
-    return Line(key, forms.address_of(asked.schema, key), cells, name)
+    return Line(key, forms.address_of(asked.schema, key) if asked.numbered else "", cells, name)
 
 
 def _sorted(asked: Asked, column: Column) -> str:
@@ -256,6 +260,13 @@ def _page_address(asked: Asked, place: tuple[Any, ...] | None, *, back: bool = F
         return ""
     values = [each.isoformat() if isinstance(each, (datetime, date)) else each for each in place]
     return asked.address(after=json.dumps(values, ensure_ascii=False), back="1" if back else None)
+
+
+def _properties(request: HttpRequest, folder: Folder) -> str:
+    """Return the address of a folder's own page; empty for one that cannot do anything there."""
+    if not folder_pages.may_change(folder, actor_of_request(request)):
+        return ""
+    return reverse("console:folder-properties", args=[folder.folder_id])
 
 
 def _hidden(asked: Asked, but: str) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from envoi.console.records import bulk, cells, export, forms, history, lists, views
+from envoi.console.records import bulk, cells, export, folders, forms, history, lists, views
 
 
 class Key:
@@ -29,6 +29,7 @@ urlpatterns = [
     path(f"{OF}export.<slug:format>", export.export, name="records-export"),
     path(f"{OF}new", forms.new, name="records-new"),
     path(f"{OF}view", views.save, name="records-view"),
+    path("folders/<int:number>", folders.folder, name="folder-properties"),
     path("views/<int:number>", views.change, name="saved-view"),
     path(f"{OF}<rowkey:key>", forms.record, name="record-page"),
     path(f"{OF}<rowkey:key>/history", history.history, name="record-history"),

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db import models
 
+from envoi.kernel.models.operator import Operator
 from envoi.kernel.registry import Declaration
 
 
@@ -13,7 +14,9 @@ class SavedView(models.Model):
     view_id = models.BigAutoField(primary_key=True)
     schema = models.CharField(max_length=128)
     name = models.CharField(max_length=64)
-    owner = models.ForeignKey("kernel.Operator", on_delete=models.CASCADE, related_name="+")
+    owner: "models.ForeignKey[Operator]" = models.ForeignKey(
+        Operator, on_delete=models.CASCADE, related_name="+"
+    )
     shared = models.BooleanField(default=False)
     is_default = models.BooleanField(default=False)
     """The owner's list of this schema opens with it."""

@@ -30,6 +30,7 @@ from envoi.kernel.expression import (
     walk,
 )
 from envoi.kernel.expression.functions import Group
+from envoi.kernel.expression.kinds import OF_TYPE
 from envoi.kernel.expression.nodes import Value, children
 from envoi.kernel.query.definition import DEFAULT_LINES, Condition, Field, Operation, QueryDef
 from envoi.kernel.query.scope import Place, Scope, Statement, quoted
@@ -302,9 +303,11 @@ class _Query:
             )
         alias, key = self.scope.alias, self.scope.schema.key
         found = [(fragment, descending) for _, fragment, descending in order]
+        attributes = {each: self.scope.schema.attribute_of(each) for each in key}
+        kinds = {each: OF_TYPE[own.type] if own else Kind.INTEGER for each, own in attributes.items()}
         return [
             *found,
-            *((Fragment(f"{alias}.{quoted(each)}", Kind.INTEGER, bare=True), False) for each in key),
+            *((Fragment(f"{alias}.{quoted(each)}", kind, bare=True), False) for each, kind in kinds.items()),
         ]
 
     def _after(self, sorting: Sequence[tuple[Fragment, bool]], last: Sequence[Any]) -> str:

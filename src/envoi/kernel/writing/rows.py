@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from envoi.kernel import audit, clock, enumerations, query, registry
 from envoi.kernel.big_tables import BIG_TABLES, reserve_ids
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
+from envoi.kernel.expression import Literal
 from envoi.kernel.folders import Access
 from envoi.kernel.models import Enum
 from envoi.kernel.query import Condition, Field, QueryDef
@@ -500,8 +501,9 @@ def _empty(schema: Schema, attribute: Attribute) -> Any:
     return {} if attribute.type is Type.JSON else 0
 
 
-def _is(schema: Schema, key: int) -> Condition:
-    return Condition(f"@{_key_name(schema)} = {int(key)}")
+def _is(schema: Schema, key: Any) -> Condition:
+    attribute = schema.attributes[_key_name(schema)]
+    return Condition(f"{attribute.xpath} = {Literal(key)}")
 
 
 def _key_name(schema: Schema) -> str:

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.db import connection
 from django.utils.translation import gettext as _
 
-from envoi.kernel import enumerations, folders, operators
+from envoi.kernel import enumerations, folders, operators, registry
 from envoi.kernel.errors import NotFound
 from envoi.kernel.models import Enum, Folder, Operator
+from envoi.kernel.query.scope import quoted
 from envoi.kernel.rights import Actor
-from envoi.kernel.writing.access import Writer, writers
+from envoi.kernel.writing.access import PLATFORM, Writer, writers
 
 
 def _folder(key: int) -> Folder:
@@ -69,6 +71,27 @@ def _change_operator(key: int, values: Mapping[str, Any], actor: Actor) -> None:
         operators.update(name, actor=actor, **given)
     if "disabled" in values:
         operators.set_disabled(name, bool(values["disabled"]), actor=actor)
+
+
+@folders.folder_contents.answer
+def rows_in(folder: Folder) -> list[str]:
+    """Return what lies in a folder of what packages hold; the platform's rooms answer for themselves."""
+    found: list[str] = []
+    for schema in registry.current():
+        if schema.package in PLATFORM or schema.folder is None or len(schema.folder) != 1:
+            continue
+        column = schema.links[schema.folder[0]].join[0][0]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT count(*) FROM (SELECT 1 FROM {quoted(schema.table)} "  # noqa: S608 quoted
+                f"WHERE {quoted(column)} = %s LIMIT 1000) q",
+                [folder.folder_id],
+            )
+            row = cursor.fetchone()
+        if row and row[0]:
+            more = "1000+" if row[0] == 1000 else str(row[0])
+            found.append(f"{more} {registry.translate(schema.label)}")
+    return found
 
 
 @writers.answer
