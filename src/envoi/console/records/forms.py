@@ -375,7 +375,7 @@ def _keep(
     values: dict[str, Any] = {}
     for name in may:
         text = inputs.given(post.get(f"f-{name}", ""))
-        if name in marks and writing.digest(text) != marks[name][1]:
+        if name in marks and f"f-{name}" in post and writing.digest(text) != marks[name][1]:
             values[name] = text
     return writing.write(
         schema.name,

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from envoi.kernel import enumerations, saved_views
-from envoi.kernel.models import Enum, Folder, SavedView
+from envoi.kernel.models import AuditEntry, Enum, Folder, SavedView
 from envoi.kernel.testing import admin_actor, allow, make_folder, make_operator
 
 pytestmark = pytest.mark.usefixtures("db", "clock")
@@ -199,3 +199,148 @@ def test_a_view_folder_shows_what_its_filter_says(admin, places):
     page = text(admin, "/explorer/tView/")
     assert names(page) == ["Open 0", "Open 1", "Open 2"]
     assert names(text(client_of(places.keeper), "/explorer/tView/?q=2")) == ["Open 2"]
+
+
+def edit(client: Client, number: int, name: str, **more: str) -> Any:
+    """Open a cell, then keep a value in it, as the script does."""
+    page = text(client, f"/data/xtk/enum/{number}/cell/{name}?c=@label&c=@type")
+    seen = re.search(r'data-seen="([^"]+)"', page)[1].replace("&quot;", '"')
+    given = {"seen": seen, **more}
+    return client.post(f"/data/xtk/enum/{number}/cell/{name}?c=@label&c=@type", given)
+
+
+def test_a_cell_is_edited_in_its_row(admin, lists):
+    number = lists[0].pk
+    answer = edit(admin, number, "label", value="Renamed")
+    assert names(answer.content.decode()) == ["Renamed"]
+    assert "Open: a new value" in answer.content.decode()
+    answer = edit(admin, number, "label", value="x" * 200)
+    assert answer["HX-Retarget"] == "[data-editing]"
+    assert "200 characters are too many" in answer.content.decode()
+    answer = admin.post(
+        f"/data/xtk/enum/{number}/cell/label", {"value": "Late", "seen": '{"label":["0","0"]}'}
+    )
+    assert "Changed by somebody else" in answer.content.decode()
+    assert Enum.objects.get(pk=number).label == "Renamed"
+    assert admin.get(f"/data/xtk/enum/{number}/cell/name").status_code == 403
+
+
+def test_ticked_rows_and_all_rows_change_at_once(admin, lists):
+    ticked = [lists[0].pk, lists[1].pk]
+    where = urlencode({"key": ticked, "do": "change", "attribute": "type"}, doseq=True)
+    page = text(admin, f"/data/xtk/enum/bulk?{where}")
+    assert "Change 2 rows" in page
+    given = {"key": ticked, "do": "change", "attribute": "type", "f-type": "closed"}
+    assert admin.post("/data/xtk/enum/bulk", given).status_code == 302
+    assert Enum.objects.filter(name__startswith="tList", type="closed").count() == 2
+    every = {"all": "1", "filter": "@name LIKE 'tList11%'", "do": "change", "attribute": "mode"}
+    assert "Change 10 rows" in text(admin, f"/data/xtk/enum/bulk?{urlencode(every)}")
+    admin.post("/data/xtk/enum/bulk", {**every, "f-mode": "alias"})
+    assert Enum.objects.filter(name__startswith="tList", mode="alias").count() == 10
+    answer = admin.post("/data/xtk/enum/bulk", {**every, "attribute": "label", "f-label": ""})
+    assert answer.status_code == 400
+    assert "A value is needed here" in answer.content.decode() or "label" in answer.content.decode()
+    admin.post("/data/xtk/enum/bulk", {"all": "1", "filter": "@name LIKE 'tList11%'", "do": "delete"})
+    assert Enum.objects.filter(name__startswith="tList").count() == 110
+    assert admin.post("/data/xtk/enum/bulk", {"do": "delete"}).status_code == 400
+
+
+def test_an_export_streams_harmless_text_and_is_audited(admin, lists):
+    for enum, label in zip(lists[:5], ("=1+1", "+44 7", "@x", "-5", '"a", b'), strict=True):
+        Enum.objects.filter(pk=enum.pk).update(label=label)
+    where = "?" + urlencode(
+        {"filter": "@name LIKE 'tList00%'", "c": ["@name", "@label", "@type"], "sort": "@name"}, True
+    )
+    answer = admin.get(f"/data/xtk/enum/export.csv{where}")
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="enum-')
+    lines = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()
+    assert lines[0] == "Name,Label,Type"
+    assert lines[1] == "tList000,'=1+1,Open: a new value joins when it is confirmed"
+    assert [line.split(",")[1] for line in lines[2:5]] == ["'+44 7", "'@x", "-5"]
+    assert '"""a"", b"' in lines[5]
+    assert len(lines) == 11
+    raw = text(admin, f"/data/xtk/enum/export.csv{where}&raw=1")
+    assert "tList000,'=1+1,open" in raw
+    entry = AuditEntry.objects.filter(action="Export").first()
+    assert entry.entity == "xtk:enum"
+    assert entry.detail["columns"] == ["@name", "@label", "@type"]
+    without = client_of(make_operator("plain"))
+    assert without.get(f"/data/xtk/enum/export.csv{where}").status_code == 403
+
+
+def test_a_spreadsheet_holds_texts_as_texts(admin, lists):
+    import io
+
+    from openpyxl import load_workbook
+
+    Enum.objects.filter(pk=lists[0].pk).update(label="=1+1")
+    answer = admin.get("/data/xtk/enum/export.xlsx?q=tlist00&c=@label&c=@modifiedAt&sort=@name")
+    book = load_workbook(io.BytesIO(b"".join(answer.streaming_content)))
+    rows = list(book.active.iter_rows())
+    assert [cell.value for cell in rows[0]] == ["Label", "Modified"]
+    assert (rows[1][0].value, rows[1][0].data_type) == ("=1+1", "s")
+    assert rows[1][1].data_type == "d"
+    assert len(rows) == 11
+
+
+def test_folders_are_made_renamed_moved_given_rights_and_deleted(admin, places):
+    top = f"/folders/{places.top.pk}"
+    keeper = client_of(places.keeper)
+    assert "/folders/" in text(keeper, "/explorer/tTop/")
+    answer = keeper.post(top, {"do": "create", "name": "tNew", "label": "New one"})
+    assert answer.headers["Location"] == "/explorer/tTop/tNew/"
+    made = Folder.objects.get(name="tNew")
+    here = f"/folders/{made.pk}"
+    keeper.post(here, {"do": "rename", "label": "Newer"})
+    keeper.post(here, {"do": "move", "parent": "tOpen0"})
+    made.refresh_from_db()
+    assert (made.label, made.path) == ("Newer", "/tTop/tOpen0/tNew/")
+    assert "below itself" in keeper.post(top, {"do": "move", "parent": "tNew"}).content.decode()
+    holder = f"o{places.keeper.pk}"
+    assert keeper.post(here, {"do": "rights", "holder": holder, "read": "1"}).status_code in (400, 403)
+    admin.post(here, {"do": "rights", "holder": holder, "read": "1"})
+    assert "keeper" in text(admin, here).lower()
+    assert keeper.post(here, {"do": "rename", "label": "Mine"}).status_code == 400
+    admin.post(here, {"do": "delete"})
+    assert not Folder.objects.filter(name="tNew").exists()
+    assert client_of(make_operator("nobody")).get(f"/folders/{places.closed.pk}").status_code == 404
+
+
+def test_a_folder_becomes_a_view_and_its_filter_is_edited(admin, places):
+    view = make_folder("tView", model="xtk:folder")
+    here = f"/folders/{view.pk}"
+    answer = admin.post(here, {"do": "view", "view": "1", "filter": "@label LIKE 'Open%'"})
+    assert answer.status_code == 302
+    assert names(text(admin, "/explorer/tView/")) == ["Open 0", "Open 1", "Open 2"]
+    assert admin.post(here, {"do": "view", "view": "1", "filter": "@nothing = 1"}).status_code == 400
+    admin.post(here, {"do": "view"})
+    assert Folder.objects.get(pk=view.pk).is_view is False
+    assert "Nothing is here yet" in text(admin, "/explorer/tView/")
+
+
+def test_people_are_listed_filled_in_and_their_history_told():
+    from envoi.packages.delivery.testing import make_recipients
+
+    folder = Folder.objects.filter(model="nms:recipient").order_by("path").first()
+    make_recipients(120)
+    client = client_of(make_operator("mary", ("ADMINISTRATION",)))
+    page = text(client, "/data/nms/recipient/")
+    assert len(names(page)) == 50
+    assert folder is not None
+    answer = client.post(
+        "/data/nms/recipient/new",
+        {"f-lastName": "Petit", "f-email": "Anna@Example.com", "f-folder-id": folder.pk},
+    )
+    assert answer.status_code == 302, re.findall(r'class="(?:err|two)"[^>]*>[^<]+', answer.content.decode())
+    page = text(client, "/data/nms/recipient/?q=petit&c=@lastName")
+    number = re.search(r'<tr id="r(\d+)"', page)[1]
+    page = text(client, f"/data/nms/recipient/{number}")
+    seen = re.search(r'name="seen" value="([^"]+)"', page)[1].replace("&quot;", '"')
+    form = dict.fromkeys(json.loads(seen), "") | {"lastName": "Durand"}
+    inputs = dict(re.findall(r'name="(f-[^"]+)" value="([^"]*)"', page))
+    kept = {"seen": seen, **inputs, "f-lastName": "Durand"}
+    assert form
+    client.post(f"/data/nms/recipient/{number}", kept)
+    history = text(client, f"/data/nms/recipient/{number}/history")
+    assert "Petit" in history
+    assert "Durand" in history
