@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from envoi.packages.delivery.services.bounces import kinds, letters, notifications
 from envoi.packages.delivery.services.bounces.normalise import factorised, plain, relayed
-from envoi.packages.delivery.services.bounces.parse import Fields, Mail, first, parse
+from envoi.packages.delivery.services.bounces.parse import Fields, Mail, first, parse, unix
 from envoi.packages.delivery.services.bounces.rules import (
     ABOUT_ADDRESS,
     AUTO_REPLIES,
@@ -29,7 +29,7 @@ FORWARDED = 3
 MAILS = 1_000
 """Mails of one mailbox file that are looked at."""
 
-_MBOX = re.compile(rb"\r?\n\r?\n(?=From \S+ +[A-Z][a-z]{2} [A-Z][a-z]{2} )")
+_MBOX = re.compile(rb"\n\n(?=From \S+ +[A-Z][a-z]{2} [A-Z][a-z]{2} )")
 _STATUS = re.compile(r"(?<![\w.])([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
 _BEFORE_ADDRESS = re.compile(
     r"\b(?:after|reply to|response to|our|rejected)\s+(?:pipelined\s+|the\s+)?"
@@ -92,6 +92,7 @@ class Verdict:
 def classify(data: bytes, rules: Rules | None = None) -> Verdict:
     """Return what the bytes of a mail mean. Never raises: what cannot be read is `other`."""
     rules = rules or shipped()
+    data = unix(data)
     if data.startswith(b"From ") and len(mails := _MBOX.split(data, MAILS)) > 1:
         return _together([_classify(each, rules) for each in mails])
     return _classify(data, rules)
@@ -124,25 +125,27 @@ def _verdict(mail: Mail, rules: Rules) -> Verdict:
     if kinds.is_unsubscription(mail):
         return _written_by(mail, COMPLAINT, UNSUBSCRIPTION)
     if notification := notifications.read(notice):
-        return _notified(notification, rules)
+        return _notified(mail, notification, rules)
     about = [block for block in mail.blocks if _recipient_of(block)]
     if about:
-        return _reported(about, notice, rules)
+        return _reported(mail, about, notice, rules)
     answer = kinds.is_answer(mail, notice) and not mail.receipt and "x-failed-recipients" not in mail.headers
     if answer and not kinds.from_daemon(mail):
         return _written_by(mail, AUTO_REPLY, AUTO_REPLIES)
-    if not mail.receipt and (mail.kind == "multipart/report" or kinds.is_failure(mail, notice)):
+    if not mail.receipt and (kinds.is_report(mail) or kinds.is_failure(mail, notice)):
         return _written(mail, notice, rules)
     return _written_by(mail, AUTO_REPLY, AUTO_REPLIES) if answer else Verdict(OTHER)
 
 
-def _reported(blocks: list[Fields], notice: str, rules: Rules) -> Verdict:
+def _reported(mail: Mail, blocks: list[Fields], notice: str, rules: Rules) -> Verdict:
     """Read a delivery report (RFC 3464)."""
     recipients: dict[str, Recipient] = {}
     named = [final for block in blocks if (both := _recipient_of(block)) and (final := both[0])]
     arrived = True
     for block in blocks:
         final, sent_to = _recipient_of(block) or ("", "")
+        if not final and len(blocks) == 1 and len(others := letters.failed(mail, notice)) == 1:
+            final = sent_to = others[0].address
         action = first(block, "action").split(maxsplit=1)[:1]
         given = _STATUS.search(first(block, "status"))
         status = given[1] if given else ""
@@ -162,12 +165,12 @@ def _reported(blocks: list[Fields], notice: str, rules: Rules) -> Verdict:
     return Verdict(OTHER if arrived else BOUNCE, tuple(recipients.values()))
 
 
-def _notified(notification: notifications.Notification, rules: Rules) -> Verdict:
+def _notified(mail: Mail, notification: notifications.Notification, rules: Rules) -> Verdict:
     if notification.kind == notifications.COMPLAINT:
         return _complained(
             FEEDBACK_LOOP, COMPLAINT, [first(block, "final-recipient") for block in notification.blocks]
         )
-    return _reported(notification.blocks, "", rules)
+    return _reported(mail, notification.blocks, "", rules)
 
 
 def _written(mail: Mail, notice: str, rules: Rules) -> Verdict:

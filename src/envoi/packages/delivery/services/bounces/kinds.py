@@ -35,6 +35,13 @@ def from_daemon(mail: Mail) -> bool:
     return bool(_DAEMON.search(readable(first(mail.headers, "from"))))
 
 
+def is_report(mail: Mail) -> bool:
+    """Tell whether a mail says that it is a delivery report, whatever is left of that."""
+    return (
+        mail.kind == "multipart/report" and "delivery-status" in first(mail.headers, "content-type").lower()
+    )
+
+
 def is_failure(mail: Mail, notice: str) -> bool:
     """Tell whether a mail without a report block is a notice of failure all the same.
 

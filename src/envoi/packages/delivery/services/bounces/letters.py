@@ -24,21 +24,21 @@ SEGMENT = 1_500
 RECIPIENTS = 200
 """Addresses of one mail that are looked at."""
 
-_LEADING = r"^[\s>*|•·+-]*(?:\d{1,3}[.)]\s+)?(?:(?:[245]\d\d[ -])+(?:\d\.\d\.\d\s+)?)?"
+_LEADING = r"^[ \t>*|•·+-]{0,20}(?:\d{1,3}[.)][ \t]{1,4})?(?:(?:[245]\d\d[ -]){1,3}(?:\d\.\d\.\d )?)?"
 _ALONE = re.compile(
-    rf"{_LEADING}[\"'<(\[]{{0,3}}({ADDRESS})[\"'>)\]]{{0,3}}(?=\s*(?:$|[:;(\[,=]|\.\.\.|--?\s|<mailto:"
-    r"|on (?:mon|tue|wed|thu|fri|sat|sun)|\s{2,}\S|:?\s*\d{3}\s|delivery |failed|is |was |has |does |not "
+    rf"{_LEADING}[\"'<(\[]{{0,3}}({ADDRESS})[\"'>)\]]{{0,3}}(?=[ \t]*(?:$|[:;(\[,=]|\.\.\.|--?\s|<mailto:"
+    r"|on (?:mon|tue|wed|thu|fri|sat|sun)|[ \t]{2,}\S|:?[ \t]*\d{3}\s|delivery |failed|is |was |has |does |not "
     r"|unknown |\Wfailed))",
     re.IGNORECASE | re.MULTILINE,
 )
 _NAMED = re.compile(
     r"(?:\b(?:recipients?|rcpt(?:[ _]to)?|addressed to|addressee|e-?mail address|delivered? to"
     r"|(?:deliver(?:y|ing)?|delivered) (?:your )?(?:mail |message )?to|(?:message|mail|e-?mail) to|sent to"
-    r"|send to|reach|errors?|destinataires?|empfänger|destinatarios?|宛先|收件人|получател\w+)\b"
+    r"|send to|undeliverable to|reach|errors?|destinataires?|empfänger|destinatarios?|宛先|收件人|получател\w+)\b"
     rf"[^\n@<]{{0,40}}?[\s:<\"'\[(]+)({ADDRESS})",
     re.IGNORECASE,
 )
-_TO = re.compile(rf"^\s*to:[ \t]+[^\n@<]{{0,60}}<?({ADDRESS})", re.IGNORECASE | re.MULTILINE)
+_TO = re.compile(rf"^[ \t]*to:[ \t]+(?:[^\n@<]{{0,60}}[ \t<\"(])?({ADDRESS})", re.IGNORECASE | re.MULTILINE)
 _SENDER = re.compile(
     rf"(?:\bmail from\s*:?|\bfrom:|\bsent by|\breceived from)\s*<?({ADDRESS})", re.IGNORECASE
 )

@@ -21,8 +21,12 @@ DEPTH = 8
 """Multiparts inside multiparts beyond this are not looked into."""
 PARTS = 100
 """Parts of one mail that are looked at."""
-TEXT = 200_000
+TEXT = 60_000
 """Characters of readable text that are kept."""
+HEADER = 2_000
+"""Characters of a header that are decoded."""
+HTML = 400_000
+"""Characters of HTML that are looked at."""
 
 _FIELD = re.compile(r"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _FOLD = re.compile(r"\s*\n\s+")
@@ -33,8 +37,11 @@ _OTHER_BOUNDARY = re.compile(rb"^--(\S[^\n]*?)[ \t]*\ncontent-[a-z-]+[ \t]*:", r
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 _SECOND_RECIPIENT = re.compile(r"\n(?=final-recipient[ \t]*:)", re.IGNORECASE)
 _FINAL = re.compile(r"^final-recipient[ \t]*:", re.IGNORECASE | re.MULTILINE)
-_TAG_BLOCK = re.compile(r"<(script|style|head|title)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
-_TAG_BREAK = re.compile(r"<\s*(?:/\s*)?(?:br|p|div|tr|li|h\d|table|pre|blockquote|hr)\b[^>]*>", re.IGNORECASE)
+_UNSEEN = re.compile(r"<(script|style|head|title)\b|<!--", re.IGNORECASE)
+_TAG_BREAK = re.compile(
+    r"<\s*(?:/\s*)?(?:br|p|div|tr|li|h\d|table|pre|blockquote|hr)\b[^<>]*>", re.IGNORECASE
+)
+_SPACES = re.compile(r"\s+")
 _TAG = re.compile(r"<[a-z/!][^<>]*>", re.IGNORECASE)
 _TAGGED_ADDRESS = re.compile(r"<([^<>\s@]+@[^<>\s@]+)>")
 _MESSAGE_MARKS = ("received", "message-id", "return-path", "dkim-signature")
@@ -87,7 +94,7 @@ class Mail:
 
 def parse(data: bytes) -> Mail:
     """Take the bytes of a mail apart. Line ends are as they come; a `From ` line of an mbox may lead."""
-    data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip(b"\n")
+    data = unix(data).lstrip(b"\n")
     if data.startswith((b"From ", b">From ")):
         data = data.partition(b"\n")[2]
     headers, body = split(data)
@@ -101,6 +108,11 @@ def parse(data: bytes) -> Mail:
     chosen = plain or [text for _is_html, text in texts]
     mail.text = "\n\n".join(chosen)[:TEXT]
     return mail
+
+
+def unix(data: bytes) -> bytes:
+    """Return bytes whose lines end in a line feed, whatever they ended in."""
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
 
 
 def first(fields: Fields, name: str) -> str:
@@ -139,6 +151,7 @@ def blocks_of(report: str) -> list[Fields]:
 
 def readable(value: str) -> str:
     """Return a header's value with its encoded words decoded."""
+    value = value[:HEADER]
     if "=?" not in value:
         return value
     try:
@@ -262,7 +275,21 @@ def _codecs(charset: str, content: bytes) -> Iterator[str]:
 
 def without_tags(text: str) -> str:
     """Return the readable text of HTML, lines kept where a browser would break them."""
-    text = _TAG_BLOCK.sub(" ", text)
-    text = _TAGGED_ADDRESS.sub(r"&lt;\1&gt;", text)
-    text = re.sub(r"\s*\n\s*", " ", text)
+    text = _TAGGED_ADDRESS.sub(r"&lt;\1&gt;", _without_unseen(text[:HTML]))
+    text = _SPACES.sub(" ", text)
     return html.unescape(_TAG.sub(" ", _TAG_BREAK.sub("\n", text)))
+
+
+def _without_unseen(text: str) -> str:
+    """Return HTML without comments, scripts and the like; what is never closed reaches to the end."""
+    lower = text.lower()
+    kept: list[str] = []
+    at = 0
+    while found := _UNSEEN.search(text, at):
+        kept.append(text[at : found.start()])
+        closing = f"</{found[1].lower()}" if found[1] else "-->"
+        end = lower.find(closing, found.end())
+        if end < 0:
+            return " ".join(kept)
+        at = end + len(closing)
+    return " ".join((*kept, text[at:]))
