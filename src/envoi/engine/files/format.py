@@ -73,7 +73,7 @@ class Format:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a document of plain values."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return asdict(self) | {"widths": list(self.widths), "columns": list(self.columns)}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Format:

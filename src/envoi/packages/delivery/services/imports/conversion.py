@@ -13,25 +13,12 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
-from envoi.kernel import registry
-from envoi.kernel.registry.schema import Enumeration
+from envoi.engine import conversion
+from envoi.engine.conversion import NUMBERS, I, S
 from envoi.kernel.registry.types import Type
 from envoi.packages.delivery.services.imports.cleaning import SHORT
 from envoi.packages.delivery.services.imports.plan import Null, Sink, Treatment
-from envoi.packages.delivery.services.imports.tables import I, S
-
-NUMBERS = {
-    Type.BYTE: "smallint",
-    Type.SHORT: "smallint",
-    Type.LONG: "integer",
-    Type.INT64: "bigint",
-    Type.TIMESPAN: "bigint",
-}
-TRUE = ("1", "t", "true", "y", "yes", "on", "o", "oui", "vrai", "ja", "x", "예", "是")
-FALSE = ("0", "f", "false", "n", "no", "off", "non", "faux", "nej", "아니요", "否")
-_BLANK = " \t\u00a0\u3000"
 
 
 @dataclass(frozen=True)
@@ -60,18 +47,7 @@ class Value:
 
 def text_of(sink: Sink) -> sql.Composable:
     """SQL of a cell's text as it is meant: trimmed, in its case, mapped; NULL when it is empty."""
-    target = sink.target
-    cell: sql.Composable = S("s.{}").format(I(sink.raw))
-    if target.trim:
-        cell = S("btrim({}, {})").format(cell, _BLANK)
-    cell = S("nullif({}, '')").format(cell)
-    if target.values:
-        cell = S("coalesce({}::jsonb ->> {}, {})").format(Jsonb(dict(target.values)), cell, cell)
-        cell = S("nullif({}, '')").format(cell)
-    if target.case:
-        name = {"first": "initcap", "upper": "upper", "lower": "lower"}[target.case]
-        cell = S("{}({})").format(S(name), cell)
-    return cell
+    return conversion.text_of(S("s.{}").format(I(sink.raw)), sink.target)
 
 
 def value_of(sink: Sink, x: sql.Composable, *, zone: str, forms: Forms) -> Value:
@@ -101,7 +77,7 @@ def _converted(
     if sink.linked is not None:
         return _linked(sink, x)
     if sink.enumeration is not None:
-        return _enumerated(sink, x, sink.enumeration)
+        return conversion.enumerated(sink.type, x, sink.enumeration)
     match sink.treatment:
         case Treatment.EMAIL:
             clean = S(
@@ -127,90 +103,7 @@ def _converted(
             )
             return clean, S("{} IS NOT NULL AND {} IS NULL").format(x, clean), _("it is no country"), "text"
         case _:
-            return _plain(sink, x, zone)
-
-
-def _plain(sink: Sink, x: sql.Composable, zone: str) -> tuple[sql.Composable, sql.Composable, str, str]:
-    kind = sink.type
-    if kind in NUMBERS:
-        name = S(NUMBERS[kind])
-        digits = S("replace(replace({}, ' ', ''), {}, '')").format(x, "\u00a0")
-        fits = S("({0} ~ '^[+-]?[0-9]+$' AND pg_input_is_valid({0}, {1}))").format(digits, NUMBERS[kind])
-        value = S("CASE WHEN {} THEN {}::{} END").format(fits, digits, name)
-        return value, S("NOT {}").format(fits), _("it is no whole number of this size"), NUMBERS[kind]
-    if kind in (Type.FLOAT, Type.DOUBLE):
-        digits = S("replace(replace({}, ' ', ''), {}, '')").format(x, "\u00a0")
-        if sink.target.decimal == ",":
-            digits = S("replace(replace({}, '.', ''), ',', '.')").format(digits)
-        fits = S(
-            "({0} ~ '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$'"
-            " AND pg_input_is_valid({0}, 'double precision'))"
-        ).format(digits)
-        value = S("CASE WHEN {} THEN {}::double precision END").format(fits, digits)
-        return value, S("NOT {}").format(fits), _("it is no number"), "double precision"
-    if kind is Type.BOOLEAN:
-        value = S(
-            "CASE WHEN lower({0}) = ANY({1}) THEN true WHEN lower({0}) = ANY({2}) THEN false END"
-        ).format(x, list(TRUE), list(FALSE))
-        known = S("lower({}) = ANY({})").format(x, [*TRUE, *FALSE])
-        return value, S("NOT {}").format(known), _("it is neither yes nor no"), "boolean"
-    if kind in (Type.DATE, Type.DATETIME):
-        return _moment(sink, x, zone)
-    if kind is Type.UUID:
-        fits = S("pg_input_is_valid({}, 'uuid')").format(x)
-        return (
-            S("CASE WHEN {} THEN {}::uuid END").format(fits, x),
-            S("NOT {}").format(fits),
-            _("it is no UUID"),
-            "uuid",
-        )
-    reason = _("it is longer than %(most)d characters") % {"most": sink.length or 0}
-    # Bytes are counted at once, characters one by one.
-    most = sink.length
-    wrong = S("(octet_length({0}) > {1} AND length({0}) > {1})").format(x, most) if most else S("false")
-    return x, wrong, reason, "text"
-
-
-def _moment(sink: Sink, x: sql.Composable, zone: str) -> tuple[sql.Composable, sql.Composable, str, str]:
-    date = {
-        "ymd": (r"^([0-9]{4})[-/.]?([0-9]{1,2})[-/.]?([0-9]{1,2})", r"\1-\2-\3"),
-        "dmy": (r"^([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})", r"\3-\2-\1"),
-        "mdy": (r"^([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})", r"\3-\1-\2"),
-    }[sink.target.date]
-    iso = S("regexp_replace({}, {}, {})").format(x, date[0], date[1])
-    clock = "([T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?)?"
-    day = "^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
-    if sink.type is Type.DATE:
-        fits = S("({0} ~ {1} AND pg_input_is_valid({0}, 'date'))").format(
-            iso, f"{day}([T ]00:00(:00([.]0+)?)?)?$"
-        )
-        value = S("CASE WHEN {} THEN {}::date END").format(fits, iso)
-        return value, S("NOT {}").format(fits), _("it is no date of this form"), "date"
-    bare = S("({0} ~ {1} AND pg_input_is_valid({0}, 'timestamp'))").format(iso, f"{day}{clock}$")
-    zoned = S("({0} ~ {1} AND pg_input_is_valid({0}, 'timestamptz'))").format(
-        iso, f"{day}{clock.removesuffix('?')} ?(Z|[+-][0-9]{{2}}:?([0-9]{{2}})?)$"
-    )
-    value = S("CASE WHEN {0} THEN {1}::timestamp AT TIME ZONE {2} WHEN {3} THEN {1}::timestamptz END").format(
-        bare, iso, zone, zoned
-    )
-    return value, S("NOT ({} OR {})").format(bare, zoned), _("it is no time of this form"), "timestamptz"
-
-
-def _enumerated(
-    sink: Sink, x: sql.Composable, enumeration: Enumeration
-) -> tuple[sql.Composable, sql.Composable, str, str]:
-    """Values of an enumeration, by what is stored, by name or by label in any language."""
-    known: dict[str, str] = {}
-    for each in enumeration.values:
-        labels = (
-            registry.translate(each.label, language) for language in ("en", "fr", "sv", "ko", "zh-hant")
-        )
-        for text in (str(each.value), each.name, *labels):
-            known.setdefault(text.lower(), str(each.value))
-    kind = NUMBERS.get(sink.type, "boolean" if sink.type is Type.BOOLEAN else "text")
-    found = S("({}::jsonb ->> lower({}))").format(Jsonb(known), x)
-    value = S("{}::{}").format(found, S(kind))
-    return value, S("{} IS NOT NULL AND {} IS NULL").format(x, found), _("it is no value of the list"), kind
+            return conversion.converted(sink.type, x, sink.target, zone=zone, length=sink.length)
 
 
 def _linked(sink: Sink, x: sql.Composable) -> tuple[sql.Composable, sql.Composable, str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from envoi.engine.conversion import CASES, DATES, Error, Null
 from envoi.kernel import registry
 from envoi.kernel.errors import Invalid, NotFound
 from envoi.kernel.registry.schema import Attribute, Enumeration, Schema
@@ -22,24 +23,6 @@ class Operation(StrEnum):
     UPDATE = "update"
     BOTH = "insertOrUpdate"
     DELETE = "delete"
-
-
-class Null(StrEnum):
-    """What an empty cell means."""
-
-    DEFAULT = "default"
-    """An error for numbers, else the column's own default."""
-    ALLOWED = "allowed"
-    NEVER = "never"
-
-
-class Error(StrEnum):
-    """What becomes of a value that does not fit."""
-
-    REJECT = "reject"
-    IGNORE = "ignore"
-    """The line is taken without the value, with a warning."""
-    DEFAULT = "default"
 
 
 class Doubles(StrEnum):
@@ -66,8 +49,6 @@ TREATMENTS = {
     "location/countryCode": Treatment.COUNTRY,
 }
 """Attribute of persons to its treatment."""
-CASES = ("", "first", "upper", "lower")
-DATES = ("ymd", "dmy", "mdy")
 
 
 @dataclass(frozen=True)

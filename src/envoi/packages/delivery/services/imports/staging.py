@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 
 from django.db import transaction
-from psycopg import sql
 
 from envoi.engine import files
 from envoi.engine.files import Bad, Batch, Format, Position, Source
@@ -75,8 +74,9 @@ def _store(job: Import, form: Format, group: Sequence[Batch]) -> None:
     with transaction.atomic():
         rows = sum(batch.count for batch in group)
         last = job.last_line
-        for batch in group:
-            last = max(last, _copy(job, form, batch))
+        with tables.cursor() as at:
+            for batch in group:
+                last = max(last, files.copy(at, job.staging, form, batch))
         bad = [each for batch in group for each in batch.bad]
         note(job, bad)
         checkpoint.move(
@@ -90,37 +90,10 @@ def _store(job: Import, form: Format, group: Sequence[Batch]) -> None:
         )
 
 
-def _copy(job: Import, form: Format, batch: Batch) -> int:
-    """Copy one batch; return the line of its last row, 0 when it has none."""
-    names = [I(f"c{number}") for number in range(len(form.columns))]
-    if batch.raw is not None:
-        with tables.cursor() as at:
-            at.execute(
-                "SELECT setval(pg_get_serial_sequence(%s, 'line'), %s, false)",
-                (f'"{job.staging}"', batch.line),
-            )
-            statement = S("COPY {} ({}) FROM STDIN (FORMAT csv, DELIMITER {}, QUOTE {})").format(
-                I(job.staging),
-                S(", ").join(names),
-                sql.Literal(form.delimiter),
-                S("E'\\x01'") if not form.quote else sql.Literal(form.quote),
-            )
-            with at.copy(statement) as copy:
-                copy.write(batch.raw)
-        return batch.line + batch.count - 1
-    return put(job, form, batch.rows)
-
-
-def put(job: Import, form: Format, rows: Sequence[tuple[int, tuple[str, ...]]]) -> int:
-    """Put rows into the staging table; returns the line of the last one, 0 for none."""
-    names = [I(f"c{number}") for number in range(len(form.columns))]
-    if not rows:
-        return 0
-    statement = S("COPY {} (line, {}) FROM STDIN").format(I(job.staging), S(", ").join(names))
-    with tables.cursor() as at, at.copy(statement) as copy:
-        for line, cells in rows:
-            copy.write_row((line, *cells))
-    return rows[-1][0]
+def put(job: Import, form: Format, rows: Sequence[tuple[int, tuple[str, ...]]]) -> None:
+    """Put rows into the staging table."""
+    with tables.cursor() as at:
+        files.copy_rows(at, job.staging, len(form.columns), rows)
 
 
 def note(job: Import, bad: Sequence[Bad]) -> None:
