@@ -23,7 +23,7 @@ from envoi.engine import approvals
 from envoi.engine.approvals import Choice, Question
 from envoi.kernel.errors import Invalid
 from envoi.kernel.models import Operator
-from envoi.kernel.rights import Actor
+from envoi.kernel.rights import Actor, Right
 
 REFUSAL = "no"
 """Name of the answer that needs a reason."""
@@ -32,12 +32,18 @@ REFUSAL = "no"
 @under(Word.HOME)
 @require_GET
 def decisions(request: HttpRequest) -> HttpResponse:
-    """List what waits for the operator's answer."""
-    found = approvals.pending(actor_of_request(request))
+    """List what waits for the operator's answer; to those who administer approvals, that of others too."""
+    actor = actor_of_request(request)
+    found = approvals.pending(actor)
+    others = approvals.everyones(actor) if actor.has(Right.APPROVAL_ADMINISTRATION) else []
     heading = ngettext("%(n)d decision waits for you", "%(n)d decisions wait for you", len(found)) % {
         "n": len(found)
     }
-    context = {"questions": found, "heading": heading if found else _("No decision waits for you")}
+    context = {
+        "questions": found,
+        "others": [each for each in others if each.operator != actor.name],
+        "heading": heading if found else _("No decision waits for you"),
+    }
     return render(request, "console/decisions/list.html", context)
 
 
@@ -47,6 +53,19 @@ def decision(request: HttpRequest, number: int) -> HttpResponse:
     """Show one question, and take the answer."""
     actor = actor_of_request(request)
     return _decide(request, actor, number, "console/decisions/page.html", by_link=False)
+
+
+@under(Word.HOME)
+@require_http_methods(["GET", "POST"])
+def withdraw(request: HttpRequest, number: int) -> HttpResponse:
+    """Ask whether a question to others is to be withdrawn, and withdraw it."""
+    actor = actor_of_request(request)
+    question = approvals.anyones_question(actor, number)
+    if request.method == "POST":
+        approvals.withdraw(actor, number)
+        messages.success(request, _("The question is withdrawn."))
+        return redirect("console:decisions")
+    return render(request, "console/decisions/withdraw.html", {"question": question})
 
 
 @public

@@ -15,9 +15,11 @@ from django.conf import settings
 from django.core import signing
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
-from envoi.engine import definitions, dispatcher, lifecycle, sql
+from envoi.engine import definitions, dispatcher, journal, lifecycle, sql
 from envoi.engine.definition import Definition
+from envoi.engine.journal import Pen
 from envoi.engine.models import Approval, QueuedCommand, State, TaskState
 from envoi.kernel import audit, clock
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -81,6 +83,15 @@ def question(actor: Actor, approval_id: int) -> Question:
             _("There is no approval %(approval_id)s for %(actor)s.")
             % {"approval_id": approval_id, "actor": actor.name}
         )
+    return _question(found)
+
+
+def anyones_question(actor: Actor, approval_id: int) -> Question:
+    """Return one question, whoever it was put to. Raises as `everyones`, and NotFound."""
+    actor.require(Right.APPROVAL_ADMINISTRATION, to=_("see the approvals of others"))
+    found = Approval.objects.select_related("workflow", "operator").filter(approval_id=approval_id).first()
+    if found is None:
+        raise NotFound(_("There is no approval %(approval_id)s.") % {"approval_id": approval_id})
     return _question(found)
 
 
@@ -180,6 +191,29 @@ def answer(actor: Actor, approval_id: int, choice: str, comment: str = "") -> No
         detail: dict[str, Any] = {"activity": approval.activity, "answer": choice}
         audit.record(actor, "xtk:workflow", row["internal_name"], "Reply", row["workflow_id"], detail)
         dispatcher.enqueue_commands(row["workflow_id"], row["affinity"])
+
+
+def withdraw(actor: Actor, approval_id: int) -> None:
+    """Take a question away from all to whom it was put: its task is aborted, and its branch ends (§7.3).
+
+    Raises NotAllowed without APPROVAL ADMINISTRATION, which gives no right to answer for others; NotFound;
+    Conflict when nothing waits any more.
+    """
+    actor.require(Right.APPROVAL_ADMINISTRATION, to=_("withdraw the approvals of others"))
+    with transaction.atomic():
+        approval = Approval.objects.filter(approval_id=approval_id).first()
+        row = lifecycle.lock(approval.workflow_id) if approval else None
+        if approval is None or row is None:
+            raise NotFound(_("There is no approval %(approval_id)s.") % {"approval_id": approval_id})
+        pen = Pen(approval.activity, approval.task_id)
+        pen.info(gettext_noop("The question was withdrawn (operator '%(operator)s')"), operator=actor.name)
+        approval.refresh_from_db()
+        if approval.closed_at is not None or not lifecycle.withdraw(row, approval.task_id, pen):
+            raise Conflict(_("It is too late: the approval has expired or was dropped."))
+        close(approval.task_id)
+        journal.write(row["workflow_id"], row["run_number"], pen.lines, parent_task_id=row["parent_task_id"])
+        detail = {"activity": approval.activity, "task": approval.task_id}
+        audit.record(actor, "xtk:workflow", row["internal_name"], "Withdraw", row["workflow_id"], detail)
 
 
 def choices(definition: Definition, activity: str) -> tuple[Choice, ...]:

@@ -444,6 +444,29 @@ def _go_on(row: sql.Row, step: Step, now: datetime) -> None:
             {"workflow": row["workflow_id"]})  # fmt: skip
 
 
+def withdraw(row: sql.Row, task_id: int, pen: Pen) -> bool:
+    """Abort one task that waits; its branch ends, and the workflow with it when nothing else is left.
+
+    Returns False when the task does not wait: it is over, or at work at this moment.
+    """
+    now = clock.now()
+    task = sql.one(
+        """UPDATE xtk_workflow_task SET status = 3, completed_at = %(now)s, due_at = NULL, queued = false
+           WHERE task_id = %(task)s AND status = 0 RETURNING activity""",
+        {"now": now, "task": task_id},
+    )
+    if task is None:
+        return False
+    sql.run(
+        """UPDATE xtk_workflow_event SET status = 4, processed_at = %(now)s
+           WHERE task_id = %(task)s AND status = 1""",
+        {"now": now, "task": task_id},
+    )
+    pen.info(_("Task %(task)s (activity '%(activity)s') aborted"), task=task_id, activity=task["activity"])
+    _go_on(row, step_of(row, pen, now), now)
+    return True
+
+
 def child_ended(row: sql.Row, task_id: int, pen: Pen, *, error: str | None) -> None:
     """Hear from a sub-workflow: its task runs again, or fails as the sub-workflow did."""
     now = clock.now()

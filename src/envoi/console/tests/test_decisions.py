@@ -8,7 +8,7 @@ from django.test import Client
 from envoi.engine import approvals
 from envoi.engine.definition import Activity, Transition
 from envoi.engine.models import Approval
-from envoi.engine.testing import make_workflow, run_until_passive, start, tasks
+from envoi.engine.testing import lines, make_workflow, run_until_passive, start, tasks
 from envoi.kernel.testing import make_operator
 
 pytestmark = pytest.mark.usefixtures("db", "clock")
@@ -114,3 +114,27 @@ def test_a_closed_question_says_that_it_is_too_late(asked, julien):
     run_until_passive()
     answer = client_of(julien).post(f"/decisions/{approval.pk}", {"choice": "yes"})
     assert answer.status_code == 409
+
+
+def test_who_administers_approvals_sees_those_of_others_and_withdraws_them(asked):
+    workflow, approval = asked
+    address = f"/decisions/{approval.pk}/withdraw"
+    plain = client_of(make_operator("plain", ("WORKFLOW",)))
+    assert "Send" not in plain.get("/decisions/").content.decode()
+    assert plain.post(address).status_code == 403
+    chief = client_of(make_operator("chief", ("APPROVAL ADMINISTRATION",)))
+    page = chief.get("/decisions/").content.decode()
+    assert "What waits for others" in page
+    assert address in page
+    assert "Withdraw this question?" in chief.get(address).content.decode()
+    approval.refresh_from_db()
+    assert approval.closed_at is None, "looking withdraws nothing"
+    assert chief.post(address).status_code == 302
+    approval.refresh_from_db()
+    assert approval.closed_at is not None
+    run_until_passive()
+    workflow.refresh_from_db()
+    assert (tasks(workflow), workflow.get_state_display()) == ([("legal", "aborted")], "finished")
+    assert "The question was withdrawn (operator 'chief')" in lines(workflow)
+    assert chief.post(address).status_code == 409
+    assert address not in chief.get("/decisions/").content.decode()
