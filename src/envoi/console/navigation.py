@@ -80,6 +80,7 @@ SHELL = (
     Entry(Word.EXPLORER, _("Operators"), "console:operators", ADMINISTRATION, position=61),
     Entry(Word.EXPLORER, _("Audit trail"), "console:audit", ADMINISTRATION, position=62),
     Entry(Word.EXPLORER, _("Enumerations"), "console:enumerations", ADMINISTRATION, position=63),
+    Entry(Word.EXPLORER, _("Data schemas"), "console:schemas", ADMINISTRATION, position=65),
     Entry(Word.EXPLORER, _("External accounts"), "console:external-accounts", ADMINISTRATION, position=64),
 )
 
