@@ -474,6 +474,7 @@ def _pausers(ids: list[int]) -> dict[int, str]:
         who
            FROM xtk_workflow_job c LEFT JOIN xtk_operator o ON o.operator_id = c.operator_id
            WHERE c.workflow_id = ANY(%(ids)s) AND c.command IN ('Pause', 'Start', 'Restart', 'Simulate')
+             AND c.status <> 2
            ORDER BY c.workflow_id, c.job_id DESC""",
         {"ids": ids},
     )
