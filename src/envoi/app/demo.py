@@ -91,6 +91,7 @@ def demo(
     home: Path,
     *,
     port: int | None,
+    profiles: int,
     say: Callable[[str], None],
 ) -> Iterator[Demo]:
     """Make the demonstration in `home` and keep it up for the length of the block; everything is stopped
@@ -122,6 +123,8 @@ def demo(
     with _terminated_like_interrupted(), _up(home) as process:
         _wait_until_ready(process, address, home)
         _tick()
+        say("Importing profiles and choosing an audience …")
+        _tell(profiles)
         say("Running its technical workflows …")
         ran = _run_all()
         yield Demo(home, address, OPERATOR, password, ran, process)
@@ -274,6 +277,13 @@ def _tick() -> None:
         history=1,
     )
     commands.post(actor, diagram.name, commands.Command.START)
+
+
+def _tell(profiles: int) -> None:
+    from envoi.app import story
+    from envoi.kernel import rights
+
+    story.tell(rights.at_command_line(), profiles)
 
 
 def _run_all() -> tuple[Ran, ...]:

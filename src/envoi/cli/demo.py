@@ -14,21 +14,27 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--profiles", type=click.IntRange(min=0), hidden=True, help="How many sample profiles to make.")
+@click.option(
+    "--profiles",
+    type=click.IntRange(min=0),
+    default=2000,
+    show_default=True,
+    help="Sample profiles to import.",
+)
 @click.option("--port", type=click.IntRange(1, 65535), help="The port of the console ([web] port).")
 @click.option(
     "--exit", "leave", is_flag=True, help="Stop everything after the run; exit 1 if anything failed."
 )
 @json_option
 @click.pass_obj
-def demo(context: Context, profiles: int | None, port: int | None, leave: bool, as_json: bool) -> int:
+def demo(context: Context, profiles: int, port: int | None, leave: bool, as_json: bool) -> int:
     """Make a fresh instance in the home folder, run each technical workflow once, and serve the console.
 
     An earlier demonstration in the same folder is replaced; any other instance is left alone.
     """
     from envoi.app import demo as demonstration
 
-    with demonstration.demo(context.home, port=port, say=say) as shown:
+    with demonstration.demo(context.home, port=port, profiles=profiles, say=say) as shown:
         if as_json:
             emit_json(shown.as_json())
         else:
