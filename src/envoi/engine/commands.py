@@ -253,12 +253,11 @@ def _apply_or_refuse(row: sql.Row, queued: QueuedCommand) -> None:
 def _take_up(row: sql.Row, queued: QueuedCommand) -> bool:
     """Change the state as a command asks that was given later; False when the state forbids it by now."""
     command = Command(queued.command)
-    if command is not Command.KILL and State(row["state"]) not in _FROM[command]:
-        state = State(row["state"]).label
-        _refuse(row, queued, f"the state of the workflow is {state}.")
+    state = State(row["state"])
+    if state not in _FROM[command]:
+        _refuse(row, queued, f"the state of the workflow is {state.label}.")
         return False
-    if command is not Command.KILL:
-        _request(row, command)
+    _request(row, command)
     return True
 
 

@@ -52,6 +52,7 @@ def test_a_state_that_forbids_it_is_an_error_in_the_journal_of_the_other(db, clo
     other = make_workflow(chain(start(), end()), name="other")
     assert "went on" in says("xtk.workflow.Pause('other'); logInfo('went on')")
     assert "Command Pause failed: the state of the workflow is editing." in lines(other)
+    says("xtk.workflow.Kill('other')")
     assert (reload(other).state, other.failed) == (State.EDITION, False)
 
 
