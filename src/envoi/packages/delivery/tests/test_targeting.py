@@ -12,7 +12,7 @@ from envoi.engine.testing import lines, make_workflow, run_to, run_until_passive
 from envoi.engine.testing import start as begin
 from envoi.kernel import clock as kernel_clock
 from envoi.kernel import query
-from envoi.kernel.models import Folder
+from envoi.kernel.models import Folder, Operator
 from envoi.kernel.query import Field, QueryDef
 from envoi.kernel.testing import admin_actor, allow, make_actor, make_folder, make_operator
 from envoi.packages.delivery.models import Group, Recipient, Subscription
@@ -391,7 +391,12 @@ def test_a_simulation_selects_and_changes_nothing(people):
         ask("two", f"@id = {people[1]}", to="union"),
         step("union", "union", to="update"),
         step("writer", "update", to="alert", columns=[{"destination": "@text2", "expr": "'changed'"}]),
-        Activity("alert", "alert", transitions=(Transition("done", "end", kind="done"),)),
+        Activity(
+            "alert",
+            "alert",
+            parameters={"assignee": {"operator": "admin"}, "title": "t"},
+            transitions=(Transition("done", "end", kind="done"),),
+        ),
     )
     workflow = make_workflow((*parts, END), keep_results=True)
     commands.post(admin_actor(), workflow.internal_name, commands.Command.SIMULATE)
@@ -598,3 +603,120 @@ def test_data_of_other_sets_are_linked(people):
         (a, "Ann", a), (b, None, None), (d, None, None),
     ]  # fmt: skip
     assert rows(workflow, "split", "some") == [a]
+
+
+def writer(*ways, **parameters):
+    return Activity(
+        "writer",
+        "write",
+        parameters=parameters,
+        transitions=tuple(
+            Transition(each, "end", kind="rejects" if each == "rejects" else "transition") for each in ways
+        ),
+    )
+
+
+def writes(destination, expr, **more):
+    return {"destination": destination, "expr": expr, **more}
+
+
+def test_data_are_updated_where_they_differ(people, clock):
+    a, b = people[:2]
+    before = Recipient.objects.get(pk=b).modified_at
+    clock.step(hours=1)
+    columns = [
+        writes("@text2", "Upper(@firstName)"),
+        writes("@text3", "'only a'", enabledIf=f"@id = {a}"),
+        writes("@lastName", "Iif(@firstName = 'Bob', 'Two', 'New')"),
+    ]
+    workflow = run(
+        ask("query", f"@id IN ({a}, {b})", to="write"), writer(columns=columns, operation="update")
+    )
+    found = Recipient.objects.in_bulk(people)
+    assert [(each.text2, each.text3, each.last_name) for _key, each in sorted(found.items())] == [
+        ("ANN", "only a", "New"),
+        ("BOB", "", "Two"),
+        ("", "", "Three"),
+        ("", "", "Four"),
+    ]
+    assert found[b].modified_at > before
+    assert "nms:recipient: 0 inserted, 2 updated, 0 deleted, 0 rejected" in lines(workflow)
+    workflow = run(ask("query", f"@id IN ({a}, {b})", to="write"), writer(columns=columns))
+    assert "nms:recipient: 0 inserted, 0 updated, 0 deleted, 0 rejected" in lines(workflow)
+
+
+def test_rows_are_found_by_keys_and_made_when_they_are_not_there(people):
+    _a, b, c, d = people
+    source = ask(
+        "query",
+        to="write",
+        columns=[
+            {"expr": "Iif(@firstName = 'Bob', 'b@x.org', @firstName + '@new.org')", "alias": "address"},
+            {"expr": "Iif(@firstName = 'Cid', 'nowhere', 'recipients')", "alias": "place"},
+        ],
+    )
+    columns = [
+        writes("@email", "@address"),
+        writes("@text2", "'written'"),
+        writes("[folder/@name]", "@place"),
+        writes("@gender", "Iif(@firstName = 'Ada', 9, 1)"),
+    ]
+    workflow = run(
+        source,
+        writer(
+            "transition",
+            "rejects",
+            columns=columns,
+            joins=[{"source": "@address", "destination": "@email"}],
+            batch=2,
+        ),
+    )
+    assert "nms:recipient: 1 inserted, 1 updated, 0 deleted, 2 rejected" in lines(workflow)
+    made = Recipient.objects.get(email="ann@new.org")
+    assert (made.text2, made.folder.name, made.gender) == ("written", "recipients", 1)
+    assert Recipient.objects.get(pk=b).text2 == "written"
+    assert rows(workflow, "write", "rejects", "@reason") == [
+        (c, "@gender: this is no value of the enumeration"),
+        (d, "[folder/@name]: nothing has this value"),
+    ]
+
+
+def test_rows_that_the_operator_may_not_write_are_rejected_and_deletion_takes_the_right(people):
+    a, b, c, d = people
+    ina = make_actor("ina", rights=("WORKFLOW",))
+    folder = make_folder("shown", "recipients", model="nms:recipient")
+    allow(folder, Operator.objects.get(name="ina"), read=True, write=False)
+    Recipient.objects.filter(pk=a).update(folder_id=folder.pk)
+    own = make_folder("own", "recipients", model="nms:recipient")
+    allow(own, Operator.objects.get(name="ina"), read=True, write=True, delete=True)
+    Recipient.objects.filter(pk=b).update(folder_id=own.pk)
+    both = f"@id IN ({a}, {b})"
+    workflow = run(
+        ask("query", both, to="write"),
+        writer("rejects", columns=[writes("@text2", "'x'")], operation="update"),
+        actor=ina,
+    )
+    assert rows(workflow, "write", "rejects") == [a]
+    assert [each.text2 for each in Recipient.objects.filter(pk__in=(a, b)).order_by("pk")] == ["", "x"]
+    run(ask("query", both, to="write"), writer(operation="delete"), actor=ina)
+    assert set(Recipient.objects.filter(pk__in=people).values_list("pk", flat=True)) == {a, c, d}
+    refused = begin(
+        make_workflow(
+            (
+                ask("query", both, to="write"),
+                writer(schema="nms:group", operation="update", columns=[writes("@label", "'x'")]),
+                END,
+            )
+        )
+    )
+    assert refused.failed
+
+
+def test_addresses_are_written_in_their_form(people):
+    columns = [writes("@email", "Iif(@firstName = 'Ann', ' ANN@X.org ', 'no address')")]
+    workflow = run(
+        ask("query", f"@id IN ({people[0]}, {people[1]})", to="write"),
+        writer("rejects", columns=columns, operation="update"),
+    )
+    assert Recipient.objects.get(pk=people[0]).email == "ann@x.org"
+    assert rows(workflow, "write", "rejects") == [people[1]]
