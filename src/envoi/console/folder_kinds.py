@@ -32,6 +32,11 @@ ICONS = {
     "xtk:cube": "cube",
     "xtk:operator": "user",
     "xtk:opGroup": "user",
+    "nms:recipient": "user",
+    "nms:visitor": "user",
+    "nms:seedMember": "tag",
+    "nms:group": "list",
+    "nms:service": "mail",
 }
 
 

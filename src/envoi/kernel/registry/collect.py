@@ -199,7 +199,7 @@ def _enumeration(name: str, kind: Type, each: Any) -> Enumeration | None:
     if not each.choices:
         return None
     values = tuple(
-        EnumValue(value, camel(str(text).replace(" ", "_")), str(text).capitalize())
+        EnumValue(value, camel(str(text).replace(" ", "_")), f"{str(text)[:1].upper()}{str(text)[1:]}")
         for value, text in each.flatchoices
     )
     return Enumeration(name, kind, values)

@@ -39,6 +39,7 @@ _PERSON = (
             "blackListFax",
         ),
     ),
+    Section(lazy("More"), ("account", "origin", "image", "text1", "text2", "text3")),
 )
 
 

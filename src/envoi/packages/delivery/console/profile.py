@@ -214,8 +214,8 @@ def _ways(person: Recipient, held: list[Any]) -> list[Way]:
     )
     asked = (
         (Channel.EMAIL, "mail", person.email, person.black_list_email, person.email in listed),
-        (Channel.SMS, "alert", person.mobile_phone, person.black_list_mobile, person.mobile_phone in stopped),
-        (Channel.PHONE, "sig", person.phone, person.black_list_phone, False),
+        (Channel.SMS, "sms", person.mobile_phone, person.black_list_mobile, person.mobile_phone in stopped),
+        (Channel.PHONE, "phone", person.phone, person.black_list_phone, False),
         (
             Channel.DIRECT_MAIL, "file", ", ".join(postal[1:]) if complete else "",
             person.black_list_postal_mail, False,

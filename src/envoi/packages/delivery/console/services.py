@@ -1,7 +1,9 @@
 """The page of a service: who subscribes, and how that went."""
 
+import json
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -51,7 +53,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
         "days": DAYS,
         "newest": newest,
         "details": reverse("console:record-page", args=["nms", "service", number]),
-        "everybody": f"{reverse('console:records-list', args=['nms', 'subscription'])}",
+        "everybody": f"{reverse('console:records-list', args=['nms', 'subscription'])}?{_only(number)}",
         **explorer.frame(request, service.folder),
         "crumbs": explorer.crumbs(request, service.folder, whole=True),
     }
@@ -70,6 +72,11 @@ def _find(number: int, actor: Actor) -> Service:
     return subscriptions.find(found.name, actor=actor)
 
 
+def _only(number: int) -> str:
+    """Return the filter of a list that shows the rows of one service."""
+    return urlencode({"filter": json.dumps({"condition": [{"expr": f"[@service-id] = {number}"}]})})
+
+
 def _validity(service: Service) -> str:
     n = service.validity_length
     if not n:
@@ -80,11 +87,11 @@ def _validity(service: Service) -> str:
 
 
 def _bars(figures: subscriptions.Figures) -> list[dict[str, Any]]:
-    """Return a pair of bars for each of the last days: places and heights in a box of 600 × 120."""
+    """Return a pair of bars for each of the last days: places and heights in a box of 900 × 120."""
     today = clock.now().astimezone(timezone.get_current_timezone()).date()
     by_day: dict[date, subscriptions.Day] = {each.day: each for each in figures.days}
     most = max((max(each.came, each.went) for each in figures.days), default=0) or 1
-    width, found = 600 / DAYS, list[dict[str, Any]]()
+    width, found = 900 / DAYS, list[dict[str, Any]]()
     for index in range(DAYS):
         day = today - timedelta(days=DAYS - 1 - index)
         numbers = by_day.get(day)

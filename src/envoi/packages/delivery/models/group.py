@@ -51,7 +51,7 @@ class Group(models.Model):
         singular="List",
         folder="folder",
         names={"created_at": "created", "modified_at": "lastModified"},
-        labels={"schema": "Targeting dimension", "member_count": "Members"},
+        labels={"schema": "Targeting dimension", "member_count": "Members", "counted_at": "Last counted"},
         read_only=frozenset(
             {
                 "type",

@@ -39,7 +39,13 @@ class DeliveryMapping(models.Model):
         singular="Target mapping",
         writing="ADMINISTRATION",
         names={"labels": "shippedLabels"},
-        labels={"schema": "Targeting dimension"},
+        labels={
+            "schema": "Targeting dimension",
+            "storage": "Name of the log tables",
+            "broad_log_schema": "Delivery log schema",
+            "broad_log_excl_schema": "Exclusion log schema",
+            "recipient_path": "Link to the person",
+        },
         read_only=frozenset({"built_in", "package"}),
     )
 

@@ -101,7 +101,7 @@ NAMES = {
 }
 """Columns that the product shows inside the element `location`."""
 LABELS = {
-    "salutation": "Title",
+    "salutation": "Salutation",
     "email": "E-mail",
     "email_format": "E-mail format",
     "mobile_phone": "Mobile",
@@ -110,7 +110,7 @@ LABELS = {
     "address3": "Address (line 3)",
     "address4": "Address (line 4)",
     "zip_code": "Postcode",
-    "state_code": "State",
+    "state_code": "State or region",
     "country_code": "Country code",
 }
 COMPUTED = {

@@ -89,6 +89,9 @@ class Recipient(Person):
             "addr_quality": "Quality of the postal address",
             "addr_last_check": "Postal address last checked",
             "domain": "E-mail domain",
+            "text1": "Text 1",
+            "text2": "Text 2",
+            "text3": "Text 3",
         },
         types={"domain": Type.STRING},
         read_only=frozenset(

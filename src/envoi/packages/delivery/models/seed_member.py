@@ -42,7 +42,7 @@ class SeedMember(Person):
             "delivery_id": "delivery-id",
             "operation_id": "operation-id",
         },
-        labels=person.LABELS,
+        labels={**person.LABELS, "delivery_id": "Delivery", "operation_id": "Campaign"},
         read_only=frozenset({"created_at", "modified_at"}),
         collections={"folder": "seedMember"},
         computed=person.COMPUTED,

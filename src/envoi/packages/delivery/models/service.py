@@ -102,7 +102,12 @@ class Service(models.Model):
             "subscription_template_id": "subscriptionTemplate-id",
             "unsubscription_template_id": "unsubscriptionTemplate-id",
         },
-        labels={"validity_length": "Validity", "validity_unit": "Unit of the validity"},
+        labels={
+            "validity_length": "Validity",
+            "validity_unit": "Unit of the validity",
+            "subscription_template_id": "Subscription template",
+            "unsubscription_template_id": "Unsubscription template",
+        },
         read_only=frozenset({"created_at", "modified_at"}),
         collections={"folder": "service"},
     )
@@ -185,6 +190,7 @@ class SubHisto(models.Model):
         folder="recipient/folder",
         text="[service/@label]",
         names={"batch_id": "batch-id"},
+        labels={"batch_id": "Batch"},
         collections={"recipient": "subHisto", "service": "subHisto"},
         read_only=frozenset(
             {"recipient", "service", "action", "date", "origin", "operator", "batch_id", "confirmation"}
