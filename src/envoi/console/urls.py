@@ -42,6 +42,7 @@ own = [
     path("account/authenticator/off", second_factor.disable, name="second-factor-off"),
     path("decisions/", decisions.decisions, name="decisions"),
     path("decisions/<int:number>", decisions.decision, name="decision"),
+    path("decisions/<int:number>/withdraw", decisions.withdraw, name="decision-withdraw"),
     path("approve/<str:token>", decisions.by_link, name="approve"),
     path("search", search.search, name="search"),
     path("monitoring/", monitoring.monitoring, name="monitoring"),
