@@ -185,6 +185,23 @@ def _written(mail: Mail, notice: str, rules: Rules) -> Verdict:
     return Verdict(BOUNCE, tuple(judged))
 
 
+class _Plains:
+    """Texts in the form that rules are compared with; each is brought into it when it is asked first."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.texts = texts
+        self.plains: dict[int, str] = {}
+
+    def ask(self, rules: Rules, kind: str, which: slice = slice(None)) -> Rule | None:
+        """Return the first rule of a kind that fits the first text that one fits."""
+        for number in range(*which.indices(len(self.texts))):
+            if number not in self.plains:
+                self.plains[number] = plain(self.texts[number])
+            if rule := rules.by_text(self.plains[number], kind):
+                return rule
+        return None
+
+
 def _judged(
     address: str, sent_to: str, status: str, texts: list[str], delayed: bool, rules: Rules
 ) -> Recipient:
@@ -195,17 +212,17 @@ def _judged(
         status = stated
     reply = next((found for text in texts[:2] if (found := _REPLY.search(text))), None)
     code = reply[1] if reply else ""
-    plains = [plain(text) for text in texts]
+    parts = list(texts)
     if reply and reply.string is said and reply.start() > 0:
-        plains.insert(
-            0, plain(_BLANK_LINE.split(said[reply.start() :], maxsplit=1)[0])
-        )  # what the server said, without who says that it said it
+        # What the server said, without who says that it said it.
+        parts.insert(0, _BLANK_LINE.split(said[reply.start() :], maxsplit=1)[0])
+    plains = _Plains(parts)
     rule = (
-        (rules.by_text(plains[0]) if plains else None)
+        plains.ask(rules, "text", slice(1))
         or rules.by_code(status, "status")
-        or next((rule for text in plains[1:] if (rule := rules.by_text(text))), None)
-        or next((rule for text in plains if (rule := rules.by_text(text, "vague"))), None)
-        or next((rule for text in plains if (rule := rules.by_text(text, "hint"))), None)
+        or plains.ask(rules, "text", slice(1, None))
+        or plains.ask(rules, "vague")
+        or plains.ask(rules, "hint")
         or (rules.by_code(code, "reply") if code else None)
         or rules.last()
     )

@@ -27,14 +27,15 @@ RECIPIENTS = 200
 _LEADING = r"^[ \t>*|•·+-]{0,20}(?:\d{1,3}[.)][ \t]{1,4})?(?:(?:[245]\d\d[ -]){1,3}(?:\d\.\d\.\d )?)?"
 _ALONE = re.compile(
     rf"{_LEADING}[\"'<(\[]{{0,3}}({ADDRESS})[\"'>)\]]{{0,3}}(?=[ \t]*(?:$|[:;(\[,=]|\.\.\.|--?\s|<mailto:"
-    r"|on (?:mon|tue|wed|thu|fri|sat|sun)|[ \t]{2,}\S|:?[ \t]*\d{3}\s|delivery |failed|is |was |has |does |not "
-    r"|unknown |\Wfailed))",
+    r"|on (?:mon|tue|wed|thu|fri|sat|sun)|[ \t]{2,}\S|:?[ \t]*\d{3}\s|delivery |failed|is |was |has |does "
+    r"|not |unknown |\Wfailed))",
     re.IGNORECASE | re.MULTILINE,
 )
 _NAMED = re.compile(
     r"(?:\b(?:recipients?|rcpt(?:[ _]to)?|addressed to|addressee|e-?mail address|delivered? to"
     r"|(?:deliver(?:y|ing)?|delivered) (?:your )?(?:mail |message )?to|(?:message|mail|e-?mail) to|sent to"
-    r"|send to|undeliverable to|reach|errors?|destinataires?|empfänger|destinatarios?|宛先|收件人|получател\w+)\b"
+    r"|send to|undeliverable to|reach|errors?|destinataires?|empfänger|destinatarios?"
+    r"|宛先|收件人|получател\w+)\b"
     rf"[^\n@<]{{0,40}}?[\s:<\"'\[(]+)({ADDRESS})",
     re.IGNORECASE,
 )
