@@ -318,6 +318,8 @@ def _line(each: Attribute, making: set[str]) -> Line:
     name = each.name.removesuffix("-id")
     kind = each.type.value + (f"({each.length})" if each.length else "")
     default: Any = "" if each.default is None else each.default
+    if isinstance(default, bool):
+        default = str(default).lower()
     removable = name if each.runtime and each.name != "id" else ""
     return Line(each, translate(each.label), kind, str(default), removable, name in making)
 
