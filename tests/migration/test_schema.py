@@ -8,7 +8,7 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
 
-from envoi.kernel.big_tables import BIG_TABLES
+from envoi.kernel.big_tables import BIG_TABLES, DISTRIBUTED_BY
 from envoi.kernel.packages import resolve
 from envoi.postgres import server
 
@@ -73,6 +73,55 @@ def test_big_tables_have_no_identity_and_nothing_small_points_at_them(db):
             " FROM pg_constraint WHERE contype = 'f'"
         )
         assert [link for link in cursor.fetchall() if not BIG_TABLES.isdisjoint(link)] == []
+
+
+KEYS = """
+    SELECT relation.relname, index.relname, array_agg(attname::text)
+    FROM pg_index JOIN pg_class relation ON relation.oid = indrelid
+      JOIN pg_class index ON index.oid = indexrelid
+      JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
+    WHERE indisunique AND relation.relnamespace = 'public'::regnamespace GROUP BY 1, 2
+"""
+
+
+def undistributable(distributed_by):
+    """Yield what a distributed database would refuse of the big tables that there are."""
+    with connection.cursor() as cursor:
+        cursor.execute(KEYS)
+        for table, index, columns in cursor.fetchall():
+            if table in distributed_by and distributed_by[table] not in columns:
+                yield f"{index}: {distributed_by[table]} is not in the key of {table}"
+        cursor.execute(
+            """SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'
+               AND (is_identity = 'YES' OR column_default LIKE 'nextval(%%')"""
+        )
+        yield from (
+            f"{table}.{column} counts by itself" for table, column in cursor if table in distributed_by
+        )
+        cursor.execute("SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal")
+        yield from (f"{trigger} on {table}" for table, trigger in cursor if table in distributed_by)
+
+
+def test_big_tables_can_be_distributed(db):
+    assert list(undistributable(DISTRIBUTED_BY)) == []
+
+
+def test_what_cannot_be_distributed_is_found(db):
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE big (id bigserial PRIMARY KEY, target_id bigint UNIQUE)")
+    assert list(undistributable({"big": "target_id"})) == [
+        "big_pkey: target_id is not in the key of big",
+        "big.id counts by itself",
+    ]
+
+
+def test_log_tables_of_a_mapping_can_be_distributed(db):
+    from envoi.packages.delivery.services import log_tables
+
+    log_tables.make("tst")
+    made = {log_tables.table(kind, "tst"): "target_id" for kind in log_tables.KINDS}
+    made |= {log_tables.partition(kind, "tst", 1): "target_id" for kind in log_tables.KINDS}
+    assert list(undistributable(made)) == []
 
 
 def schema(run_envoi, home, *packages):

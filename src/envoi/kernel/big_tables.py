@@ -10,20 +10,20 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-BIG_TABLES = frozenset(
-    {
-        "nms_recipient",
-        "nms_rcp_grp_rel",
-        "nms_subscription",
-        "nms_sub_histo",
-        "nms_consent",
-        "nms_broad_log_rcp",
-        "nms_excl_log_rcp",
-        "nms_forecast_log_rcp",
-        "nms_tracking_log_rcp",
-        "nms_proposition_rcp",
-    }
-)
+DISTRIBUTED_BY: dict[str, str] = {
+    "nms_recipient": "recipient_id",
+    "nms_rcp_grp_rel": "recipient_id",
+    "nms_subscription": "recipient_id",
+    "nms_sub_histo": "recipient_id",
+    "nms_consent": "recipient_id",
+    "nms_broad_log_rcp": "target_id",
+    "nms_excl_log_rcp": "target_id",
+    "nms_forecast_log_rcp": "target_id",
+    "nms_tracking_log_rcp": "target_id",
+    "nms_proposition_rcp": "recipient_id",
+}
+"""The column that a distributed database places the rows of a big table by. It stands in each of its keys."""
+BIG_TABLES = frozenset(DISTRIBUTED_BY)
 SEQUENCE = "xtk_big_id"
 BLOCK = 1000
 

@@ -56,31 +56,31 @@ def loose(to: type[models.Model] | str, **options: Any) -> "models.ForeignKey[An
 class Person(models.Model):
     """Columns of every table of persons. Addresses are stored normalised (services/normalise.py)."""
 
-    salutation = text(32)
+    # Those first that a list shows of people for whom nobody has chosen columns.
     first_name = text(64)
-    middle_name = text(64)
     last_name = text(64)
+    email = text(254)
+    """In small letters: quarantine compares it letter by letter."""
+    mobile_phone = text(32)
+    city = text(64)
+    country_code = models.CharField(max_length=2, blank=True, default="XX", db_default="XX")
+    """ISO 3166-1 alpha-2; `XX` when it is not known."""
     company = text(128)
+
+    salutation = text(32)
+    middle_name = text(64)
     birth_date = models.DateField(null=True, blank=True)
     gender = number(choices=Gender.choices)
     language = text(16)
-
-    email = text(254)
-    """In small letters: quarantine compares it letter by letter."""
     email_format = number(choices=EmailFormat.choices)
     phone = text(32)
-    mobile_phone = text(32)
     fax = text(32)
-
     address1 = text(128)
     address2 = text(128)
     address3 = text(128)
     address4 = text(128)
     zip_code = text(16)
-    city = text(64)
     state_code = text(32)
-    country_code = models.CharField(max_length=2, blank=True, default="XX", db_default="XX")
-    """ISO 3166-1 alpha-2; `XX` when it is not known."""
 
     class Meta:
         abstract = True
