@@ -127,7 +127,7 @@ def of(given: QueryDict, schema: Schema, actor: Actor, *, folder: Folder | None 
         text = json.dumps({"condition": view.filter}, ensure_ascii=False) if view.filter else ""
         found = conditions.read(text)
     exprs: Sequence[str] = given.getlist("c") or (view.columns if view is not None else [])
-    exprs = [each for each in exprs if each.strip()] or columns.usual(schema, actor)
+    exprs = [each for each in exprs if each.strip()] or usual_columns(schema, actor)
     sort = given.get("sort", view.sort if view is not None else "") or _usual_sort(schema)
     return Asked(
         schema=schema,
@@ -251,6 +251,13 @@ def _after(text: str) -> tuple[Any, ...] | None:
 def _is_key(text: str) -> bool:
     digits = text.removeprefix("-")
     return digits.isascii() and digits.isdigit() and len(digits) < 19
+
+
+def usual_columns(schema: Schema, actor: Actor) -> Sequence[str]:
+    """Return the columns of a list for which nobody has chosen any: the package's, else those by rule."""
+    from envoi.console.records.forms import form_of  # which needs this module
+
+    return form_of(schema).columns or columns.usual(schema, actor)
 
 
 def is_numbered(schema: Schema) -> bool:

@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from envoi.console import words
+from envoi.console.access import actor_of_request
 from envoi.console.records import asked as asking_for
 from envoi.console.records import forms, inputs, lists
 from envoi.kernel import registry, writing
@@ -23,7 +24,8 @@ def cell(request: HttpRequest, namespace: str, name: str, key: int, attribute: s
     row has the list's columns.
     """
     schema = registry.find(f"{namespace}:{name}")
-    asked = asking_for.read(request, schema)
+    # The list's parameters are in the address, whatever the method.
+    asked = asking_for.of(request.GET, schema, actor_of_request(request))
     values = forms.row(schema, key, asked.actor)
     field = _writable(schema, key, attribute, asked.actor)
     if request.method == "GET":

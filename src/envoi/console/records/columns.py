@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from envoi.console import words
 from envoi.kernel.errors import Invalid
-from envoi.kernel.expression import Path, parse
+from envoi.kernel.expression import Path, parse, walk
 from envoi.kernel.registry import Attribute, Link, Registry, Schema, Type, translate
 from envoi.kernel.registry import current as registry_now
 from envoi.kernel.rights import Actor, Right
@@ -98,10 +98,13 @@ def chosen(exprs: Sequence[str], schema: Schema) -> list[Column]:
 def usual(schema: Schema, actor: Actor) -> list[str]:
     """Return the columns of a list for which nobody has chosen any: the name first, then what tells most."""
     found = [schema.text] if schema.text != "@id" else []
+    said = {each.attribute for each in walk(parse(schema.text)) if isinstance(each, Path) and not each.steps}
     first, later = list[str](), list[str]()
     for each in readable(schema, actor):
-        if each.column in schema.key or each.type in (Type.MEMO, Type.JSON, Type.UUID) or each.xpath in found:
+        if each.column in schema.key or each.type in (Type.MEMO, Type.JSON, Type.UUID):
             continue
+        if each.name in said and each.name != "email":
+            continue  # the name says it already
         link = link_over(schema, each)
         if link is not None:
             target = registry_now()[link.target]

@@ -29,6 +29,8 @@ class Form:
     """How rows of one entity show and are filled in. Attributes that no section names get theirs by rule."""
 
     sections: Sequence[Section] = ()
+    columns: Sequence[str] = ()
+    """Expressions of the columns with which its list begins, the name first."""
     hidden: frozenset[str] = frozenset()
     """Attributes that the form leaves out."""
     template: str = "console/records/page.html"

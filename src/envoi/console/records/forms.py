@@ -38,6 +38,10 @@ MAIN = 16
 """Attributes of the first section; the others come in one behind it."""
 
 
+OWN = {"xtk:folder": Form(page=lambda key: reverse("console:folder-properties", args=[key]))}
+"""Forms of the platform's own entities."""
+
+
 @dataclass(frozen=True)
 class Group:
     """A section with its inputs."""
@@ -64,7 +68,7 @@ def form_of(schema: Schema) -> Form:
     for answer in pages.ask():
         if schema.name in answer.forms:
             return answer.forms[schema.name]
-    return Form()
+    return OWN.get(schema.name, Form())
 
 
 def address_of(schema: Schema, key: int) -> str:
