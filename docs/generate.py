@@ -271,6 +271,30 @@ def functions() -> str:
     return page("Functions of expressions", about, *parts)
 
 
+# --- activities
+
+
+def activities() -> str:
+    """Return every activity type, from its class: what it is called in a diagram, and its parameters."""
+    from envoi.engine.activities import kinds
+
+    parts = []
+    for name, kind in sorted(kinds().items()):
+        module = inspect.getmodule(type(kind))
+        about = inspect.cleandoc((module.__doc__ if module else "") or "").replace("\n\n", "\n")
+        ways = ", ".join(f"`{way}`" for way, _kind in kind.ways) or "none of its own"
+        told = [f"Ways out: {ways}."]
+        if kind.joins:
+            told.append("Waits for all that lead to it.")
+        if kind.effects:
+            told.append("Not carried out in a simulation.")
+        parts += [f"## {name}\n", f"{about}\n", f"{' '.join(told)}\n"]
+        if text := inspect.cleandoc(type(kind).__doc__ or ""):
+            parts.append(f"{text}\n")
+    about = "The types of activities, under their names in a definition, with their parameters (JSON).\n"
+    return page("Activities", about, *parts)
+
+
 # --- decisions
 
 
@@ -296,6 +320,7 @@ PAGES = {
     "docs/reference/packages.md": packages,
     "docs/reference/workflows.md": workflows,
     "docs/reference/hooks.md": hooks,
+    "docs/reference/activities.md": activities,
     "docs/reference/schemas.md": schemas,
     "docs/reference/functions.md": functions,
     "docs/adr/README.md": decisions,
