@@ -8,6 +8,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import Path
@@ -53,7 +54,15 @@ class Context:
         """Boot the instance and set Django up; returns `app.boot.Instance`. Refused where there is none."""
         from envoi.app import boot
 
-        return boot.setup(self.home)
+        instance = boot.setup(self.home)
+        from django.db import ProgrammingError
+
+        from envoi.kernel import registry
+
+        # A database that is yet to be upgraded has no table for what was added to its schemas.
+        with suppress(ProgrammingError):
+            registry.fresh()
+        return instance
 
 
 class Commands(click.Group):

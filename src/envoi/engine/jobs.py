@@ -65,8 +65,11 @@ def _with_connection(work: Callable[[], Any]) -> None:
     from django.db import connection
 
     from envoi.engine.runner import connection_lost
+    from envoi.kernel import registry
 
     try:
+        # What was added to the schemas until now is known to all that the job does.
+        registry.fresh()
         work()
     except BaseException as error:
         if connection_lost(error):
