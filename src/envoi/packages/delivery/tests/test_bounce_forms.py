@@ -278,6 +278,13 @@ def test_an_automatic_answer_changes_nothing(subject, extra, text):
     assert summary(mail(text, headers, subject)) == ("auto-reply", [("anna@example.com", "ignored", 3)])
 
 
+def test_a_failure_that_calls_itself_an_answer_is_a_failure():
+    headers = "From: gateway@example.net\nTo: b@example.org\nReturn-Path: <>\nAuto-Submitted: auto-replied\n"
+    text = "Your message could not be delivered to a@example.com: mailbox is full"
+    assert summary(mail(text, headers, "Undelivered mail")) == ("bounce", [("a@example.com", "soft", 5)])
+    assert summary(mail(text, headers, "Out of office"))[0] == "auto-reply"
+
+
 @pytest.mark.parametrize(
     ("sender", "subject", "text"),
     [

@@ -129,10 +129,12 @@ def _verdict(mail: Mail, rules: Rules) -> Verdict:
     about = [block for block in mail.blocks if _recipient_of(block)]
     if about:
         return _reported(mail, about, notice, rules)
-    answer = kinds.is_answer(mail, notice) and not mail.receipt and "x-failed-recipients" not in mail.headers
-    if answer and not kinds.from_daemon(mail):
-        return _written_by(mail, AUTO_REPLY, AUTO_REPLIES)
-    if not mail.receipt and (kinds.is_report(mail) or kinds.is_failure(mail, notice)):
+    if mail.receipt:
+        return Verdict(OTHER)
+    if kinds.is_report(mail):
+        return _written(mail, notice, rules)
+    answer = kinds.is_answer(mail, notice)
+    if kinds.is_failure(mail, notice) and not (answer and kinds.has_answer_subject(mail)):
         return _written(mail, notice, rules)
     return _written_by(mail, AUTO_REPLY, AUTO_REPLIES) if answer else Verdict(OTHER)
 

@@ -83,10 +83,15 @@ def is_answer(mail: Mail, notice: str) -> bool:
         "auto"
     ):
         return True
-    if _ANSWER_SUBJECT.search(readable(first(headers, "subject"))):
+    if has_answer_subject(mail):
         return True
     nobody = first(headers, "return-path").strip() == "<>" or submitted.startswith("auto-generated")
     return nobody and bool(_ANSWER_TEXT.search(notice[:HEAD]))
+
+
+def has_answer_subject(mail: Mail) -> bool:
+    """Tell whether the subject says that it is an automatic answer."""
+    return bool(_ANSWER_SUBJECT.search(readable(first(mail.headers, "subject"))))
 
 
 def is_unsubscription(mail: Mail) -> bool:

@@ -56,8 +56,9 @@ _PARAGRAPHS = re.compile(r"\n[ \t]*\n")
 _FOR = re.compile(rf"\bfor <?({ADDRESS})")
 _NEXT_LINE = re.compile(r"\n(?![ \t]+\S)")
 _ANNOUNCED = re.compile(
-    r"\b(?:original|copy of|copied|returned|unsent|attached|headers?|message)\b.{0,60}"
-    r"(?:message|mail|follow|below|enclosed|headers?)|-{4,}",
+    r"\b(?:original|copy of|copied|returned|unsent|headers?)\b.{0,60}"
+    r"(?:message|mail|follow|below|enclosed|headers?)"
+    r"|\bmessage (?:\w+ )?follows?\b|-{4,}",
     re.IGNORECASE,
 )
 _FRAME = " \t\n<>()[]:\"'.,;-*"
@@ -103,7 +104,7 @@ def separate(mail: Mail) -> str:
             mail.inner = text[block.start() :].encode("utf-8", "replace")
         text = text[: block.start()]
         break
-    text = _without_announcement(text)
+    text = _without_announcement(text) if mail.original else text
     if not mail.blocks and _REPORT_LINE.search(text):
         paragraphs = [(bool(_REPORT_LINE.search(each)), each) for each in _PARAGRAPHS.split(text)]
         mail.blocks += blocks_of("\n\n".join(each for is_report, each in paragraphs if is_report))
@@ -115,7 +116,7 @@ def _without_announcement(text: str) -> str:
     """Return a text without the last line, where that says that the mail itself comes now."""
     text = text.rstrip()
     start = text.rfind("\n") + 1
-    return text[:start] if _ANNOUNCED.search(text, start) else text
+    return text[:start] if _ANNOUNCED.search(text, start) and "@" not in text[start:] else text
 
 
 def _unquoted(text: str) -> str:

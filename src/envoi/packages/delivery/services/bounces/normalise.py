@@ -43,7 +43,7 @@ _FACTORISED = {
     "number": "#NUMBER#",
 }
 _BLANKS = re.compile(r"\s+")
-_QUOTES = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "“": '"', "”": '"'})
+_QUOTES = str.maketrans({**dict.fromkeys("'’‘´`"), "“": '"', "”": '"'})
 _RELAYED = re.compile(r"\b[245]\d\d-?\s?'(.+)'", re.DOTALL)
 _CODE_LINE = re.compile(r"(?<=[\n ])[245]\d\d[ -](?:#?[245]\.\d{1,3}\.\d{1,3}[ ]+)?")
 
@@ -62,7 +62,7 @@ def key(normalised: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return the text that rules are compared with, with a blank at both ends."""
+    """Return the text that rules are compared with, with a blank at both ends and without apostrophes."""
     masked = _TOKENS.sub(_bare, unicodedata.normalize("NFKC", text[:LENGTH]).translate(_QUOTES))
     return f" {_BLANKS.sub(' ', masked).strip().lower()} "
 

@@ -6,6 +6,7 @@ what is the sender's fault stands before what is the recipient's: an address tha
 """
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -27,6 +28,8 @@ REASONS: Final = {
 """Code -> name of the reasons that a mail can state (delivery.md §3.2)."""
 
 _GAP = 50
+_BEGINNING = 3
+_WORD = re.compile(r"[a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +60,25 @@ NO_FAILURE = Rule("No_failure", IGNORED, None)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A version of the rules, by kind and in order."""
+    """A version of the rules, by kind and in order.
+
+    `wordings`: kind -> beginning of a word -> the wordings that begin so, each with the place of its rule;
+    under "" those that begin with no Latin letter. A mail has few words, and the rules many wordings.
+    """
 
     version: int
     by_kind: dict[str, tuple[Rule, ...]]
+    wordings: dict[str, dict[str, list[tuple[int, tuple[str, ...]]]]]
 
     def by_text(self, plain: str, kind: str = "text") -> Rule | None:
         """Return the first rule whose wording is in a text that comes from `normalise.plain`."""
-        for rule in self.by_kind.get(kind, ()):
-            for wanted in rule.texts:
-                if wanted[0] in plain and _in_turn(wanted, plain):
-                    return rule
-        return None
+        wordings = self.wordings.get(kind, {})
+        found = len(self.by_kind.get(kind, ()))
+        for beginning in {"", *(word[:_BEGINNING] for word in _WORD.findall(plain))}:
+            for place, pieces in wordings.get(beginning, ()):
+                if place < found and pieces[0] in plain and _in_turn(pieces, plain):
+                    found = place
+        return self.by_kind[kind][found] if wordings and found < len(self.by_kind[kind]) else None
 
     def by_code(self, code: str, kind: str) -> Rule | None:
         """Return the first rule for an enhanced status (kind `status`) or a reply code (kind `reply`)."""
@@ -93,12 +103,22 @@ def read(document: dict[str, Any]) -> Rules:
     """Build rules from a document of the form of `data/rules.json`. Raises KeyError where it has another."""
     by_kind: dict[str, list[Rule]] = {}
     for each in document["rules"]:
-        texts = tuple(tuple(text.split(" … ")) for text in each.get("texts", ()))
+        texts = tuple(tuple(text.replace("'", "").split(" … ")) for text in each.get("texts", ()))
         rule = Rule(
             each["id"], each["type"], each["reason"], each["kind"], texts, frozenset(each.get("codes", ()))
         )
         by_kind.setdefault(rule.kind, []).append(rule)
-    return Rules(document["version"], {kind: tuple(rules) for kind, rules in by_kind.items()})
+    wordings = {kind: _by_beginning(rules) for kind, rules in by_kind.items()}
+    return Rules(document["version"], {kind: tuple(rules) for kind, rules in by_kind.items()}, wordings)
+
+
+def _by_beginning(rules: list[Rule]) -> dict[str, list[tuple[int, tuple[str, ...]]]]:
+    sorted_in: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
+    for place, rule in enumerate(rules):
+        for pieces in rule.texts:
+            word = _WORD.match(pieces[0])
+            sorted_in.setdefault(word[0][:_BEGINNING] if word else "", []).append((place, pieces))
+    return sorted_in
 
 
 def _in_turn(pieces: tuple[str, ...], plain: str) -> bool:
