@@ -9,7 +9,7 @@ from envoi.engine.files.copying import columns, copy, copy_rows
 from envoi.engine.files.format import Encoding, Format, Kind, Source
 from envoi.engine.files.reading import Bad, Batch, Position, batches, first_rows
 from envoi.engine.files.sniffing import detect
-from envoi.engine.files.writing import CsvWriter
+from envoi.engine.files.writing import CsvWriter, harmless
 
 __all__ = [
     "Bad",
@@ -26,4 +26,5 @@ __all__ = [
     "copy_rows",
     "detect",
     "first_rows",
+    "harmless",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import date, datetime, time
@@ -17,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from envoi.kernel.errors import Invalid, NotFound
 
+LOOK = 1 << 16
 MOST_PARTS = 2000
 MOST_UNPACKED = 4 << 30
 MOST_RATIO = 120
@@ -78,8 +80,12 @@ def _inspect(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
+            declared = any(_declares(archive, part) for part in parts[:MOST_PARTS])
+    except (zipfile.BadZipFile, OSError, RuntimeError, zlib.error) as error:
         raise Invalid(_("%(path)s is not a workbook that can be read.") % {"path": path.name}) from error
+    if declared:
+        reason = _("%(path)s declares XML entities, which no workbook needs: it is refused.")
+        raise Invalid(reason % {"path": path.name})
     whole = sum(part.file_size for part in parts)
     suspicious = [
         part
@@ -92,6 +98,15 @@ def _inspect(path: Path) -> None:
             _("%(path)s unfolds to %(mb)d MB in %(count)d parts: it is refused as a bomb.")
             % {"path": path.name, "mb": whole >> 20, "count": len(parts)}
         )
+
+
+def _declares(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
+    """Return whether a part begins with a document type, by which entities are declared."""
+    if not part.filename.lower().endswith((".xml", ".rels", ".vml")):
+        return False
+    with archive.open(part) as file:
+        head = file.read(LOOK).replace(b"\0", b"").upper()
+    return b"<!DOCTYPE" in head or b"<!ENTITY" in head
 
 
 def _text(value: object) -> str:

@@ -169,11 +169,13 @@ def _quote(text: str, delimiter: str) -> str:
 
 
 def _is_header(rows: list[list[str]]) -> bool:
-    """A header holds words only, each once, and differs from what follows."""
+    """A header holds words only: each once, or above a row that holds more than words."""
     first = [cell.strip() for cell in rows[0]]
     if any(_DATA.search(cell) and cell for cell in first) or not any(first):
         return False
-    return len({cell.casefold() for cell in first}) == len(first) or len(rows) == 1
+    if len({cell.casefold() for cell in first}) == len(first) or len(rows) == 1:
+        return True
+    return any(cell.strip() and _DATA.search(cell) for cell in rows[1])
 
 
 def _named_fixed(lines: list[str], form: Format, fixed: dict[str, object]) -> Format:

@@ -1,6 +1,7 @@
 """What delivery answers to the questions of others."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from django.db.models import Model
 from django.utils.translation import gettext as _
@@ -12,18 +13,28 @@ from envoi.kernel.models import Folder
 from envoi.kernel.registry import translate
 from envoi.kernel.rights import Actor
 from envoi.kernel.writing import Preparer, Writer, preparers, writers
-from envoi.packages.delivery.models import Group, Recipient, SeedMember, Service, Subscription, Visitor
+from envoi.packages.delivery.models import (
+    DeliveryMapping,
+    Group,
+    Recipient,
+    SeedMember,
+    Service,
+    Subscription,
+    Visitor,
+)
 from envoi.packages.delivery.services import (
     chosen,
     confirmations,
+    imports,
     lists,
+    mappings,
     normalise,
     shipping,
     subscriptions,
     suppression,
 )
 
-__all__ = ["confirmations"]  # imported so that its outbox items are known
+__all__ = ["confirmations", "imports"]  # imported so that outbox items and work of workers are known
 IN_FOLDERS: tuple[type[Model], ...] = (Recipient, Visitor, SeedMember, Service, Group)
 
 
@@ -50,11 +61,69 @@ def normalised() -> Mapping[str, Preparer]:
     return dict.fromkeys(("nms:recipient", "nms:visitor", "nms:seedMember"), normalise.person)
 
 
-def _delete_list(key: int, actor: Actor) -> None:
+def _list(key: int) -> Group:
     found = Group.objects.filter(pk=key).first()
     if found is None:
         raise NotFound(_("This list is not there any more."))
-    lists.delete(found, actor=actor)
+    return found
+
+
+def _folder(key: object) -> Folder:
+    found = Folder.objects.filter(pk=key).first()
+    if found is None:
+        raise NotFound(_("There is no folder with the number %(number)s.") % {"number": key})
+    return found
+
+
+def _make_list(values: Mapping[str, Any], actor: Actor) -> int:
+    made = lists.create(
+        values.get("label") or "",
+        actor=actor,
+        folder=_folder(values.get("folder-id")),
+        name=values.get("name") or "",
+        expiration=values.get("expirationDate"),
+    )
+    if values.get("description"):
+        lists.describe(made, actor=actor, description=values["description"])
+    return made.group_id
+
+
+def _change_list(key: int, values: Mapping[str, Any], actor: Actor) -> None:
+    group = _list(key)
+    if "expirationDate" in values:
+        lists.set_expiration(group, values["expirationDate"], actor=actor)
+    if values.keys() & {"label", "description", "folder-id"}:
+        lists.describe(
+            group,
+            actor=actor,
+            label=values.get("label"),
+            description=values.get("description"),
+            folder=_folder(values["folder-id"]) if "folder-id" in values else None,
+        )
+
+
+def _delete_list(key: int, actor: Actor) -> None:
+    lists.delete(_list(key), actor=actor)
+
+
+def _make_mapping(values: Mapping[str, Any], actor: Actor) -> int:
+    made = mappings.create(
+        values.get("name") or "",
+        actor=actor,
+        label=values.get("label") or "",
+        schema=values.get("schema") or "",
+        storage=values.get("storage") or "",
+        addresses=values.get("addresses") or {},
+        recipient_path=values.get("recipientPath") or "",
+    )
+    return made.delivery_mapping_id
+
+
+def _delete_mapping(key: int, actor: Actor) -> None:
+    found = DeliveryMapping.objects.filter(pk=key).first()
+    if found is None:
+        raise NotFound(_("This target mapping is not there any more."))
+    mappings.delete(found.name, actor=actor)
 
 
 def _end_subscription(key: int, actor: Actor) -> None:
@@ -68,12 +137,22 @@ def _end_subscription(key: int, actor: Actor) -> None:
 def own_writers() -> Mapping[str, Writer]:
     """Return what has a service of its own, or is a record of what happened and never written by hand."""
     return {
-        "nms:group": Writer(remove=_delete_list),
+        "nms:group": Writer(
+            fields=frozenset({"label", "description", "folder-id", "expirationDate"}),
+            first=frozenset({"name"}),
+            insert=_make_list,
+            update=_change_list,
+            remove=_delete_list,
+        ),
         "nms:subscription": Writer(remove=_end_subscription),
         "nms:suppression": Writer(remove=lambda key, actor: suppression.remove(key, actor=actor)),
         "nms:rcpGrpRel": Writer(),
         "nms:subHisto": Writer(),
         "nms:consent": Writer(),
-        "nms:deliveryMapping": Writer(),
+        "nms:deliveryMapping": Writer(
+            first=frozenset({"name", "label", "schema", "storage", "addresses", "recipientPath"}),
+            insert=_make_mapping,
+            remove=_delete_mapping,
+        ),
         "nms:pausedWorkflow": Writer(),
     }

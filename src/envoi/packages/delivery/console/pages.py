@@ -7,8 +7,10 @@ from envoi.console.folder_kinds import FolderKind
 from envoi.console.hooks import Pages, pages
 from envoi.console.navigation import Entry, Word
 from envoi.console.records.form import Form, Section, Tab
+from envoi.kernel.rights import Right
 from envoi.packages.delivery.console import suppression
 
+_IMPORT = frozenset({Right.RECIPIENT_IMPORT, Right.IMPORT})
 _PERSON = (
     Section(
         lazy("Person"),
@@ -52,6 +54,7 @@ def own_pages() -> Pages:
             Entry(Word.PROFILES, lazy("Recipients"), "delivery:recipients", position=0),
             Entry(Word.PROFILES, lazy("Lists"), "delivery:lists", position=10),
             Entry(Word.PROFILES, lazy("Services"), "delivery:services", position=20),
+            Entry(Word.PROFILES, lazy("Imports"), "delivery:imports", _IMPORT, position=70),
             Entry(Word.PROFILES, lazy("Suppression list"), "delivery:suppression", position=80),
         ),
         folders={"nms:suppression": FolderKind(suppression.folder_page, "shield")},

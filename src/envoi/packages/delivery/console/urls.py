@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from envoi.packages.delivery.console import lists, profile, services, suppression
+from envoi.packages.delivery.console import imports, lists, profile, services, suppression
 
 app_name = "delivery"
 urlpatterns = [
@@ -14,4 +14,7 @@ urlpatterns = [
     path("services", services.first, name="services"),
     path("services/<int:number>", services.page, name="service"),
     path("suppression-list", suppression.first, name="suppression"),
+    path("imports", imports.first, name="imports"),
+    path("imports/<int:number>", imports.page, name="import"),
+    path("imports/<int:number>/rejects.csv", imports.side_file, name="import-rejects"),
 ]

@@ -3,6 +3,7 @@
 from envoi.packages.delivery.services.imports.jobs import (
     configure,
     create,
+    drop,
     enqueue,
     find,
     purge,
@@ -28,26 +29,7 @@ from envoi.packages.delivery.services.imports.proposal import propose
 from envoi.packages.delivery.services.imports.rejects import write_rejects
 
 __all__ = [
-    "Doubles",
-    "Error",
-    "Null",
-    "Operation",
-    "Plan",
-    "Target",
-    "configure",
-    "create",
-    "enqueue",
-    "find",
-    "preview",
-    "propose",
-    "purge",
-    "require",
-    "sinks",
-    "start",
-    "stop",
-    "targets_of",
-    "undo",
-    "visible",
-    "work",
-    "write_rejects",
+    "Doubles", "Error", "Null", "Operation", "Plan", "Target", "configure", "create", "drop", "enqueue",
+    "find", "preview", "propose", "purge", "require", "sinks", "start", "stop", "targets_of", "undo", "visible",
+    "work", "write_rejects",
 ]  # fmt: skip

@@ -12,7 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
-from django.db import transaction
+import psycopg
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
@@ -183,6 +184,16 @@ def stop(job: Import, *, actor: Actor) -> None:
     audit.record(actor, ENTITY, job.label, "Stop", job.pk)
 
 
+def drop(job: Import, *, actor: Actor) -> None:
+    """Delete a draft, with the file if it was uploaded. Raises Conflict for one that was started."""
+    require(actor, job.schema)
+    if not Import.objects.filter(pk=job.pk, state=ImportState.DRAFT).exists():
+        raise Conflict(_("%(label)s has been started: stop it, or undo it.") % {"label": job.label})
+    audit.record(actor, ENTITY, job.label, audit.DELETED, job.pk)
+    _forget_file(job)
+    job.delete()
+
+
 def find(job_id: int, *, actor: Actor) -> Import:
     """Return an import that the actor may see: its own, and those into folders that it may read."""
     require(actor)
@@ -237,6 +248,10 @@ def _work(job: Import, actor: Actor | None, told: Callable[[Import], None]) -> I
     except (Refused, OSError) as error:
         job.refresh_from_db()
         _end(job, ImportState.FAILED, str(error))
+    except (IntegrityError, DataError, psycopg.IntegrityError, psycopg.DataError) as error:
+        # What no check foresaw, a constraint of an added field say: the batch is rolled back, and it is told.
+        job.refresh_from_db()
+        _end(job, ImportState.FAILED, str(error).partition("\n")[0])
     told(job)
     return job
 

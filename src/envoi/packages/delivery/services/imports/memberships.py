@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from psycopg import sql
 
 from envoi.kernel import big_tables
+from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor
-from envoi.packages.delivery.models import Import
+from envoi.packages.delivery.models import Import, SubOrigin
+from envoi.packages.delivery.services import lists, subscriptions
+from envoi.packages.delivery.services.chosen import Chosen
 from envoi.packages.delivery.services.imports import tables
 from envoi.packages.delivery.services.imports.plan import Plan
 from envoi.packages.delivery.services.imports.tables import I, S
 
 
-def join(job: Import, plan: Plan, blocks: Sequence[int], now: datetime, *, actor: Actor) -> None:
+def join(job: Import, plan: Plan, blocks: Sequence[int], *, actor: Actor) -> None:
     """Put the profiles of the present batch, known and new ones, into the list and the service of a plan."""
     if job.schema != "nms:recipient" or not (plan.group or plan.service):
         return
-    raise NotImplementedError
+    members = Chosen(
+        "SELECT id FROM imp_match UNION SELECT r.recipient_id FROM nms_recipient r JOIN unnest(%s::bigint[])"
+        " AS f (first) ON r.recipient_id >= f.first AND r.recipient_id < f.first + %s",
+        (list(blocks), big_tables.BLOCK),
+    )
+    if plan.group:
+        lists.add(lists.find(plan.group, actor=actor, access=Access.WRITE), members, actor=actor)
+    if plan.service:
+        service = subscriptions.find(plan.service, actor=actor)
+        subscriptions.subscribe(service, members, actor=actor, origin=SubOrigin.IMPORT)
 
 
 def leave(table: str, key: str, blocks: sql.Composable, condition: sql.Composable) -> None:
@@ -35,4 +46,8 @@ def leave(table: str, key: str, blocks: sql.Composable, condition: sql.Composabl
 
 
 def require(plan: Plan, *, actor: Actor) -> None:
-    """Raise NotFound for a list or service that is not there."""
+    """Raise NotFound or NotAllowed for a list or service that the actor cannot fill."""
+    if plan.group:
+        lists.find(plan.group, actor=actor, access=Access.WRITE)
+    if plan.service:
+        subscriptions.find(plan.service, actor=actor)

@@ -151,7 +151,7 @@ def _batch(job: Import, work: Work, upto: int) -> None:
     elif operation is not Operation.BOTH:
         counts["skipped"] = fresh
     if operation is not Operation.DELETE:
-        memberships.join(job, work.plan, blocks, now, actor=work.actor)
+        memberships.join(job, work.plan, blocks, actor=work.actor)
     if blocks or counts["updated"]:
         ImportBatch.objects.create(
             job=job,

@@ -10,13 +10,21 @@ import openpyxl
 import pytest
 
 from envoi.engine import files
-from envoi.kernel import folders
-from envoi.kernel.errors import Conflict, Invalid, NotAllowed
+from envoi.kernel import clock, folders
+from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from envoi.kernel.models import Folder
 from envoi.kernel.rights import Actor, Right, actor_of, internal
 from envoi.kernel.testing import make_operator
-from envoi.packages.delivery.models import Import, ImportReject, ImportState, Recipient
-from envoi.packages.delivery.services import imports
+from envoi.packages.delivery.models import (
+    Import,
+    ImportReject,
+    ImportState,
+    RcpGrpRel,
+    Recipient,
+    Service,
+    Subscription,
+)
+from envoi.packages.delivery.services import imports, lists
 from envoi.packages.delivery.services.imports import Error, Null, Operation, Plan, Target, phones, tables
 
 Write = Callable[..., Path]
@@ -134,8 +142,6 @@ def test_an_undo_leaves_what_somebody_has_changed_since(file: Write, db: None) -
     job = done(
         file("email,lastName\na@example.org,New\nb@example.org,New\nc@example.org,New\nd@example.org,New\n")
     )
-    from envoi.kernel import clock
-
     Recipient.objects.filter(email__in=["b@example.org", "d@example.org"]).update(
         last_name="Mine", modified_at=clock.now()
     )
@@ -324,7 +330,7 @@ def test_a_plan_that_cannot_work_is_refused_before_it_begins(file: Write, db: No
         Plan(()),
     ):
         job = made(path, plan=plan)
-        with pytest.raises((Invalid, imports.jobs.NotFound)):  # type: ignore[attr-defined]
+        with pytest.raises((Invalid, NotFound)):
             imports.start(job, actor=internal(), queue=False)
 
 
@@ -348,3 +354,26 @@ def test_phone_numbers_are_what_the_library_says() -> None:
         ("06 12 34 56 78 ext. 5", "FR"), ("33612345678", "FR"), ("٠٦١٢٣٤٥٦٧٨", "FR"),
     ):  # fmt: skip
         assert phones.e164(text, region) == phones.by_library(text, region), (text, region)
+
+
+def test_profiles_come_into_a_list_and_a_service(file: Write, db: None) -> None:
+    group = lists.create("Spring", actor=internal(), folder=Folder.objects.get(name="lists"), name="spring")
+    service = Service.objects.create(
+        name="news",
+        label="News",
+        folder=Folder.objects.get(name="services"),
+        created_at=clock.now(),
+        modified_at=clock.now(),
+    )
+    done(file("email\na@example.org\n"))
+    job = done(file("email\na@example.org\nb@example.org\nbad\n", "more.csv"), group="spring", service="news")
+    assert counts(job) == {"rows": 3, "inserted": 1, "unchanged": 1, "rejected": 1}
+    assert RcpGrpRel.objects.filter(group=group).count() == 2
+    assert Subscription.objects.filter(service=service).count() == 2
+    imports.undo(job, actor=internal(), queue=False)
+    imports.work(job.pk)
+    assert names() == ["a@example.org"]
+    assert RcpGrpRel.objects.filter(group=group).count() == 1
+    missing = made(file("email\nc@example.org\n", "third.csv"), group="summer")
+    with pytest.raises(NotFound):
+        imports.start(missing, actor=internal(), queue=False)
