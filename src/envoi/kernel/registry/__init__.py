@@ -1,8 +1,9 @@
 """The schema registry: every entity under its product name, from one declaration beside its Django model.
 
 A model says with `SCHEMA = Declaration("xtk:workflow", …)` what Django does not know; everything else
-(columns, types, keys, links, enumerations) is read from the model. `current()` is the whole of the installed
-packages, closed and checked; `fresh()` is the same with what the instance has added at run time until now.
+(columns, types, keys, links, enumerations) is read from the model. A model that is no entity says why in
+`NO_SCHEMA`. `current()` is the whole of the installed packages, closed and checked; `fresh()` is the same
+with what the instance has added at run time until now.
 """
 
 from envoi.kernel.registry.collect import build, current, find, fresh, reset

@@ -289,6 +289,30 @@ def test_what_was_rolled_back_is_known_to_nobody(db):
     assert "region" not in registry.fresh()[ACCOUNT].attributes
 
 
+def test_of_two_who_add_the_same_one_is_refused(committed_db):
+    admin, outcomes = admin_actor(), list[str]()
+
+    def add() -> None:
+        try:
+            extensions.add_field(ACCOUNT, NewField("region"), actor=admin)
+            outcomes.append("added")
+        except Conflict as refusal:
+            outcomes.append(str(refusal))
+        finally:
+            connection.close()
+
+    both = [threading.Thread(target=add) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert sorted(outcomes) == [
+        "added",
+        f"{ACCOUNT} has region already (column region). Choose another name.",
+    ]
+    assert AddedField.objects.count() == 1
+
+
 def test_a_busy_table_is_waited_for_and_then_refused(committed_db, monkeypatch):
     monkeypatch.setattr(ddl, "LOCK_TIMEOUT", "100ms")
     admin = admin_actor()

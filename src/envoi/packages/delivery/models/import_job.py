@@ -126,6 +126,8 @@ class Import(models.Model):
 class ImportBatch(models.Model):
     """One merged batch: by it the import can be undone. Rows of it carry `at` as time of their change."""
 
+    NO_SCHEMA = "It serves undoing alone; an import tells of itself in its own row."
+
     batch_id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="batches")
     first_line = models.BigIntegerField()
