@@ -12,6 +12,7 @@ from envoi.engine import population
 from envoi.engine.activities.base import ActivityType, Misconfigured, Outcome, TaskContext
 from envoi.engine.definition import Activity, Definition
 from envoi.packages.delivery.activities.list_update import RECIPIENT, passed_on
+from envoi.packages.delivery.models import SubOrigin
 from envoi.packages.delivery.services import chosen, subscriptions
 
 
@@ -47,7 +48,7 @@ class SubscriptionServices(ActivityType):
         rows = chosen.table(source.table)
         leaves = ctx.parameters.get("operation") == "unsubscribe"
         change = subscriptions.unsubscribe if leaves else subscriptions.subscribe
-        done = change(service, rows, actor=ctx.actor, confirm=confirm)
+        done = change(service, rows, actor=ctx.actor, origin=SubOrigin.WORKFLOW, confirm=confirm)
         ctx.info(
             _("Service '%(service)s': %(changed)s recipient(s) changed"),
             service=service.label,

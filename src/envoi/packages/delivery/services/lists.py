@@ -78,9 +78,7 @@ def create(
     folder, NotAllowed, Conflict for a name that is taken.
     """
     folders.require(actor, folder, Access.WRITE)
-    label = label.strip()
-    if not label or len(label) > 128 or not label.isprintable():
-        raise Invalid(_("A label has 1 to 128 printable characters."))
+    label = _label(label)
     if name and not _NAME.match(name):
         raise Invalid(
             _("%(name)r is no internal name: letters, digits, _ and -, at most 64.") % {"name": name}
@@ -226,6 +224,33 @@ def set_expiration(group: Group, moment: datetime | None, *, actor: Actor) -> Gr
         return group
 
 
+def describe(
+    group: Group,
+    *,
+    actor: Actor,
+    label: str | None = None,
+    description: str | None = None,
+    folder: Folder | None = None,
+) -> Group:
+    """Change what a list is called and where it lies; None leaves it.
+
+    Raises NotFound, NotAllowed without the right to write in both folders, Invalid.
+    """
+    with transaction.atomic():
+        group = _held(group, actor)
+        if label is not None:
+            group.label = _label(label)
+        if description is not None:
+            group.description = description
+        if folder is not None and folder.folder_id != group.folder_id:
+            folders.require(actor, folder, Access.WRITE)
+            group.folder = folder
+        group.modified_at = clock.now()
+        group.save(update_fields=("label", "description", "folder", "modified_at"))
+        audit.record(actor, ENTITY, group.name, audit.MODIFIED, group.group_id, {"label": group.label})
+        return group
+
+
 def delete(group: Group, *, actor: Actor) -> None:
     """Delete a list with its table, never its members. Raises NotFound, NotAllowed."""
     with transaction.atomic():
@@ -307,6 +332,13 @@ def _held(group: Group, actor: Actor, access: Access = Access.WRITE) -> Group:
     if found is None:
         raise NotFound(_("There is no list %(name)r any more.") % {"name": group.name})
     return found
+
+
+def _label(label: str) -> str:
+    label = label.strip()
+    if not label or len(label) > 128 or not label.isprintable():
+        raise Invalid(_("A label has 1 to 128 printable characters."))
+    return label
 
 
 def _next() -> int:

@@ -1,7 +1,7 @@
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from envoi.kernel import clock
+from envoi.kernel import clock, writing
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from envoi.kernel.testing import admin_actor, make_actor
 from envoi.packages.delivery.models import DeliveryMapping
@@ -55,6 +55,14 @@ def test_wrong_mappings_are_refused() -> None:
         mappings.create(
             "d", actor=make_actor("ann"), label="D", schema="nms:group", storage="d", addresses={}
         )
+
+
+def test_a_mapping_is_made_and_deleted_as_any_row() -> None:
+    values = {"name": "mapLists", "label": "Lists", "schema": "nms:group", "storage": "lst"}
+    made = writing.write("nms:deliveryMapping", values, actor=admin_actor(), operation="insert")
+    assert exists("nms_broad_log_lst")
+    writing.remove("nms:deliveryMapping", made.key, actor=admin_actor())
+    assert not exists("nms_broad_log_lst")
 
 
 def test_rows_of_a_run_lie_in_its_partition_and_no_target_is_in_it_twice() -> None:

@@ -1,6 +1,7 @@
 """Pages of profiles, lists, services and the suppression list."""
 
 import re
+from html import unescape
 
 import pytest
 from django.test import Client
@@ -147,6 +148,48 @@ def test_a_list_shows_its_members_and_how_long_it_is_kept(admin: Client, ann: in
     assert gone.headers["Location"] == "/explorer/profilesAndTargets/lists/"
     assert not Group.objects.exists()
     assert Recipient.objects.filter(pk=ann).exists()
+
+
+def test_a_list_is_made_and_changed_by_its_form(admin: Client) -> None:
+    folder = Folder.objects.get(name="lists").folder_id
+    answer = admin.post("/data/nms/group/new", {"f-label": "Winter", "f-folder-id": folder})
+    assert answer.status_code == 302, answer.content.decode()[-2000:]
+    group = Group.objects.get(label="Winter")
+    assert answer.headers["Location"] == f"/lists/{group.pk}"
+    form = f"/data/nms/group/{group.pk}"
+    seen = re.search(r'name="seen" value="([^"]*)"', text(admin, form))
+    assert seen is not None
+    given = {
+        "seen": unescape(seen[1]),
+        "f-label": "Winter 2027",
+        "f-description": "Cold",
+        "f-expirationDate": "2099-01-01T00:00",
+    }
+    changed = admin.post(form, given | {"f-folder-id": folder})
+    assert changed.status_code == 302, changed.content.decode()[-2000:]
+    group.refresh_from_db()
+    assert (group.label, group.description) == ("Winter 2027", "Cold")
+    assert group.expiration_date is not None
+
+
+@pytest.mark.parametrize(
+    ("schema", "values"),
+    [
+        ("nms/service", {"f-name": "weekly", "f-label": "Weekly"}),
+        ("nms/visitor", {"f-lastName": "Lee", "f-email": "Ann@Example.org"}),
+        ("nms/seedMember", {"f-label": "Seed", "f-email": "Seed@Example.org"}),
+    ],
+)
+def test_services_visitors_and_seeds_are_made_by_their_forms(
+    admin: Client, schema: str, values: dict[str, str]
+) -> None:
+    place = {"nms/service": "services", "nms/visitor": "visitors", "nms/seedMember": "seedAddresses"}[schema]
+    folder = Folder.objects.get(name=place).folder_id
+    answer = admin.post(f"/data/{schema}/new", values | {"f-folder-id": folder})
+    assert answer.status_code == 302, answer.content.decode()[-3000:]
+    page = text(admin, answer.headers["Location"])
+    assert values.get("f-label", "Lee") in page
+    assert "Example.org" not in page
 
 
 def test_a_list_with_its_own_table_shows_its_columns(admin: Client, ann: int) -> None:
