@@ -20,6 +20,7 @@ from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.console import timeline
+from envoi.packages.delivery.hookspecs import timeline_kinds
 from envoi.packages.delivery.models import (
     Channel,
     ConsentAction,
@@ -152,13 +153,8 @@ def _tabs(number: int, current: str, subscribed: int, member_of: int) -> list[tu
     return [(labels[tab], f"{_address(number)}?tab={tab}", tab == current) for tab in TABS]
 
 
-def _kinds() -> list[tuple[str, str]]:
-    return [
-        ("", _("All")),
-        ("subscription", _("Subscriptions")),
-        ("consent", _("Consent")),
-        ("profile", _("Profile")),
-    ]
+def _kinds() -> list[tuple[str, Any]]:
+    return [("", _("All")), *(each for answer in timeline_kinds.ask() for each in answer)]
 
 
 def _of_tab(

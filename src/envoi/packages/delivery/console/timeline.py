@@ -2,37 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
+from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as lazy
 
 from envoi.console import words
-from envoi.kernel.hooks import Hook
 from envoi.kernel.models import AuditEntry
 from envoi.kernel.registry import find as schema_of
 from envoi.kernel.registry import translate
 from envoi.kernel.rights import Actor
+from envoi.packages.delivery.hookspecs import Event, timeline, timeline_kinds
 from envoi.packages.delivery.models import Confirmation, ConsentAction, SubAction
 from envoi.packages.delivery.services import consents, subscriptions
 
 SHOWN = 60
 """Lines on one page."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """One line: what happened, in a few words, and what there is to say of it."""
-
-    at: datetime
-    kind: str
-    """`profile`, `subscription`, `consent`, or a kind of another package."""
-    icon: str
-    tone: str
-    """Class of its colour: ok, bad, warn, run, ask, draft."""
-    title: str
-    text: str = ""
-    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,13 +30,9 @@ class Day:
     events: Sequence[Event]
 
 
-timeline: Hook[[int, Actor], list[Event]] = Hook("timeline")
-"""`(recipient_id, actor)`: the latest events of a person that the actor sees, `SHOWN` at most."""
-
-
 def events(recipient_id: int, actor: Actor, kind: str = "") -> list[Event]:
     """Return the latest events, of one kind or of all."""
-    found = [each for answer in timeline.ask(recipient_id, actor) for each in answer]
+    found = [each for answer in timeline.ask(recipient_id, actor, SHOWN) for each in answer]
     found.sort(key=lambda each: each.at, reverse=True)
     return [each for each in found if kind in ("", each.kind)][:SHOWN]
 
@@ -64,14 +47,28 @@ def days(found: Sequence[Event]) -> list[Day]:
 
 
 @timeline.answer
-def own(recipient_id: int, actor: Actor) -> list[Event]:
+def own(recipient_id: int, actor: Actor, most: int) -> list[Event]:
     """Return what the package itself knows: subscriptions, consents, changes of the profile."""
-    return [*_subscriptions(recipient_id), *_consents(recipient_id), *_changes(recipient_id)]
+    return [
+        *_subscriptions(recipient_id, most),
+        *_consents(recipient_id)[:most],
+        *_changes(recipient_id, most),
+    ]
 
 
-def _subscriptions(recipient_id: int) -> list[Event]:
+@timeline_kinds.answer
+def own_kinds() -> list[tuple[str, Any]]:
+    """Return the kinds of these."""
+    return [
+        ("subscription", lazy("Subscriptions")),
+        ("consent", lazy("Consent")),
+        ("profile", lazy("Profile")),
+    ]
+
+
+def _subscriptions(recipient_id: int, most: int) -> list[Event]:
     found: list[Event] = []
-    for line in subscriptions.history_of(recipient_id, SHOWN):
+    for line in subscriptions.history_of(recipient_id, most):
         came = SubAction(line.action) is SubAction.SUBSCRIBE
         title = _("Subscribed to %(service)s") if came else _("Left %(service)s")
         parts = [spoken("nms:subHisto", "origin", line.origin)]
@@ -92,7 +89,7 @@ def _subscriptions(recipient_id: int) -> list[Event]:
 
 def _consents(recipient_id: int) -> list[Event]:
     found: list[Event] = []
-    for line in consents.of_recipient(recipient_id)[:SHOWN]:
+    for line in consents.of_recipient(recipient_id):
         given = ConsentAction(line.action) is ConsentAction.GIVEN
         title = (
             _("Consent given: %(purpose)s, %(channel)s")
@@ -105,7 +102,7 @@ def _consents(recipient_id: int) -> list[Event]:
     return found
 
 
-def _changes(recipient_id: int) -> list[Event]:
+def _changes(recipient_id: int, most: int) -> list[Event]:
     titles = {
         "Created": _("Profile created"),
         "Modified": _("Profile changed"),
@@ -114,7 +111,7 @@ def _changes(recipient_id: int) -> list[Event]:
     schema = schema_of("nms:recipient")
     found: list[Event] = []
     entries = AuditEntry.objects.filter(entity=schema.name, entity_id=recipient_id).order_by("-audit_id")
-    for entry in entries[:SHOWN]:
+    for entry in entries[:most]:
         names = list(entry.detail.get("values", {}))
         labels = [translate(schema.attributes[name].label) for name in names if name in schema.attributes]
         text = entry.operator_name if entry.action == "Created" else ", ".join([entry.operator_name, *labels])

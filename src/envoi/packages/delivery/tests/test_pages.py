@@ -7,8 +7,11 @@ import pytest
 from django.test import Client
 
 from envoi.engine.worktable import Column
+from envoi.kernel import clock
 from envoi.kernel.models import Folder
+from envoi.kernel.rights import Actor
 from envoi.kernel.testing import admin_actor, allow, make_folder, make_operator
+from envoi.packages.delivery.hookspecs import Event, timeline, timeline_kinds
 from envoi.packages.delivery.models import Consent, Group, Recipient, SubHisto, Subscription, Suppression
 from envoi.packages.delivery.services import chosen, consents, lists, subscriptions, suppression
 from envoi.packages.delivery.testing import make_recipients, make_service
@@ -73,6 +76,18 @@ def test_subscribing_and_leaving_from_the_page_is_kept_and_told(admin: Client, a
     answer = admin.post(page, {"do": "subscribe", "service": "nothing"})
     assert answer.status_code == 400
     assert "There is no service" in answer.content.decode()
+
+
+def test_other_packages_tell_their_events_too(admin: Client, ann: int) -> None:
+    def mails(recipient_id: int, actor: Actor, most: int) -> list[Event]:
+        return [Event(clock.now(), "message", "mail", "run", "Spring <offer>", f"to {recipient_id}")]
+
+    with timeline.temporarily(mails), timeline_kinds.temporarily(lambda: [("message", "Messages")]):
+        page = text(admin, f"/recipients/{ann}")
+        assert "Spring &lt;offer&gt;" in page
+        assert "Messages" in page
+        assert "Spring" in text(admin, f"/recipients/{ann}?kind=message")
+        assert "Spring" not in text(admin, f"/recipients/{ann}?kind=consent")
 
 
 def test_a_profile_joins_and_leaves_a_list(admin: Client, ann: int) -> None:
