@@ -185,4 +185,6 @@ def elements(draw: Any, depth: int = 0) -> ET.Element:
 @given(elements().map(ET.tostring) | st.binary() | st.text())
 def test_any_document_is_read_or_refused(db, text):
     with suppress(Refused):
-        extensions.plan(read(text).additions, actor=admin_actor())
+        found = read(text).additions
+        planned = extensions.plan(found, actor=admin_actor())
+        assert len(planned.fields) == len(found.members) + sum(len(each.members) for each in found.tables)
