@@ -1,4 +1,4 @@
-"""Run as a process on an instance: two workflows, query → wait → exclusion of another query; one is started."""
+"""Run as a process on an instance: makes two workflows, query → wait → exclusion of a query; starts one."""
 
 from envoi.app import boot
 

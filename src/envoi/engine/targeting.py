@@ -83,7 +83,7 @@ def fields(said: Any, place: str) -> tuple[tuple[str, str, Field], ...]:
             raise Misconfigured(f"{place}[{index}] has no expression.")
         name = str(node.get("alias") or node.get("name") or "").lstrip("@")
         if not name:
-            name = free(name_of(expr), [known for known, _, _ in found])
+            name = free(name_of(expr), [ID, *(known for known, _, _ in found)])
         found.append((name, str(node.get("label") or ""), Field(expr)))
     return tuple(found)
 

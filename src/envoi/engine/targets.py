@@ -61,9 +61,9 @@ def page(
     if after and not _PLACE.fullmatch(after):
         raise Invalid(_("There is no page %(after)s.") % {"after": after})
     event = sql.one(
-        """SELECT e.count, e.schema, t.name, t.workflow_id FROM (
+        """SELECT e.count, e.schema, e.called, t.name, t.workflow_id FROM (
              SELECT variables->>'recCount' AS count, variables->>'tableName' AS name,
-               variables->>'schema' AS schema
+               variables->>'schema' AS schema, coalesce(variables->>'targetSchema', '') AS called
              FROM xtk_workflow_event WHERE workflow_id = %(workflow)s
                AND run_number = %(run)s AND source = %(source)s AND transition = %(transition)s
              ORDER BY event_id DESC LIMIT 1) AS e
@@ -77,7 +77,7 @@ def page(
     )
     # A table may be that of a sub-workflow. A script can name any: only those of workflows in sight are read.
     seen = event is not None and access.visible(actor).filter(pk=event["workflow_id"]).exists()
-    found = population.stored(event["name"]) if event is not None and seen else None
+    found = population.stored(event["name"], event["called"]) if event is not None and seen else None
     if event is None or found is None:
         raise NotFound(
             _("The rows of transition %(transition)s after %(activity)s are not there: they were never made,"

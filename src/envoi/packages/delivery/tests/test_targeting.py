@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from envoi.engine import commands, editing, population
+from envoi.engine import commands, editing, population, targets
 from envoi.engine.definition import Activity, Transition
 from envoi.engine.models import Event, History, State, Workflow
 from envoi.engine.testing import lines, make_workflow, run_to, run_until_passive
@@ -720,3 +720,52 @@ def test_addresses_are_written_in_their_form(people):
     )
     assert Recipient.objects.get(pk=people[0]).email == "ann@x.org"
     assert rows(workflow, "write", "rejects") == [people[1]]
+
+
+def tables():
+    return {name for name in connection.introspection.table_names() if name.startswith("wkf")}
+
+
+@pytest.mark.case("E33")
+def test_populations_and_their_lines_live_as_long_as_they_are_needed(people, clock):
+    later = Activity(
+        "wait", "later", parameters={"duration_s": 3600}, transitions=(Transition("transition", "split"),)
+    )
+    collections = [{"kind": "lines", "name": "lists", "link": "rcpGrpRel", "columns": ["@id"]}]
+    drawn = (
+        ask("query", to="enrich"),
+        step("enrichment", "enrich", to="later", collections=collections),
+        later,
+        step(
+            "extract",
+            "split",
+            "some:extractOutput",
+            extractOutput=[{"name": "some", "filter": "[lists/@id] IS NULL"}],
+        ),
+        END,
+    )
+    for kept, left in ((False, 0), (True, 4)):
+        workflow = begin(make_workflow(drawn, keep_results=kept))
+        event, found = carried(workflow, "enrich")
+        # What waits has its population and the lines beside it; that of the query was let go.
+        assert tables() >= {found.table, *found.beside.values()}
+        assert kept or tables() == {found.table, *found.beside.values()}
+        commands.post(admin_actor(), workflow.internal_name, commands.Command.PAUSE)
+        run_until_passive()
+        assert tables() >= {found.table, *found.beside.values()}
+        commands.post(admin_actor(), workflow.internal_name, commands.Command.START)
+        run_to(kernel_clock.now() + timedelta(hours=2), clock)
+        workflow.refresh_from_db()
+        assert (workflow.state, workflow.failed) == (State.FINISHED, False), lines(workflow)
+        assert event.variables["recCount"] == "4"
+        assert len(tables()) == left
+
+
+def test_what_an_edited_schema_carries_is_shown_as_it_was_edited(people):
+    workflow = run(
+        ask("query", to="edit", columns=["@firstName"]),
+        step("editSchema", "edit", rename=[{"attribute": "firstName", "name": "called"}]),
+    )
+    shown = targets.page(admin_actor(), workflow.internal_name, "edit", "result")
+    assert "called" in shown.columns
+    assert "firstName" in targets.page(admin_actor(), workflow.internal_name, "query", "result").columns
