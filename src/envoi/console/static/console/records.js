@@ -10,6 +10,7 @@
   // One tab stop for all cells.
   const rove = () => {
     const all = cells();
+    all.forEach((cell) => { if (!cell.hasAttribute("tabindex")) cell.tabIndex = -1; });
     if (all.length && !all.some((cell) => cell.tabIndex === 0)) all[0].tabIndex = 0;
   };
   const go = (cell) => {
@@ -74,5 +75,6 @@
     if (event.key === "Enter" || event.key === "F2") { event.preventDefault(); edit(cell); }
     else if (/^Arrow/.test(event.key)) { event.preventDefault(); go(neighbour(cell, event.key)); }
   });
+  document.addEventListener("htmx:afterSettle", rove);
   rove();
 })();
