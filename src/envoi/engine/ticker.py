@@ -16,7 +16,7 @@ from typing import Any, cast
 import psycopg
 from django.db import DatabaseError, connection, transaction
 
-from envoi.engine import background, dispatcher, lifecycle, sql
+from envoi.engine import background, dispatcher, lifecycle, processes, sql
 from envoi.kernel import clock
 from envoi.kernel.locks import SPACE, Lock
 
@@ -77,7 +77,8 @@ class Ticker(threading.Thread):
 class Watch:
     """What one process remembers of the workers' beats, and when it last looked after lost things.
 
-    Only time in which it looked counts: while the database was away, nobody could beat.
+    Only time in which it looked counts: while the database was away, nobody could beat. Those of this host
+    whose process has ended need no waiting.
     """
 
     def __init__(self) -> None:
@@ -87,11 +88,9 @@ class Watch:
         self.swept = float("-inf")
 
     def dead(self) -> list[int]:
-        """Return the workers whose beat has stood still for too long."""
-        present = {
-            row["worker_id"]: row["beat"]
-            for row in sql.rows("SELECT worker_id, beat FROM xtk_worker WHERE state IN (0, 1)")
-        }
+        """Return the workers whose beat has stood still for too long, or whose process is gone."""
+        rows = sql.rows("SELECT worker_id, beat, process FROM xtk_worker WHERE state IN (0, 1)")
+        present = {row["worker_id"]: row["beat"] for row in rows}
         now = clock.monotonic()
         passed, self.looked = min(now - self.looked, LONGEST_LOOK_S), now
         before = self.beats
@@ -101,7 +100,9 @@ class Watch:
             else (beat, 0.0)
             for worker, beat in present.items()
         }
-        return [worker for worker, (_beat, still) in self.beats.items() if still > DEAD_AFTER_S]
+        gone = {row["worker_id"] for row in rows if processes.is_gone(row["process"])}
+        still = {worker for worker, (_beat, still) in self.beats.items() if still > DEAD_AFTER_S}
+        return sorted(gone | still)
 
 
 def tick(watch: Watch) -> datetime | None:

@@ -26,7 +26,7 @@ from procrastinate import worker as procrastinate_worker
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
-from envoi.engine import dispatcher, jobs, lifecycle, runner, sql, ticker
+from envoi.engine import dispatcher, jobs, lifecycle, processes, runner, sql, ticker
 from envoi.engine.journal import Pen
 from envoi.engine.models import Worker, WorkerState
 from envoi.kernel import clock
@@ -59,6 +59,7 @@ def work(options: Options) -> int:
         name=options.name or f"{host}/{os.getpid()}",
         host=host,
         pid=os.getpid(),
+        process=processes.mine(),
         affinities=options.affinity,
         threads=options.threads,
         started_at=clock.now(),

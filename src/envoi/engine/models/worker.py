@@ -12,16 +12,20 @@ class WorkerState(models.IntegerChoices):
     DRAINING = 1, "draining"
     STOPPED = 2, "stopped"
     DEAD = 3, "dead"
-    """Its beat stood still; its tasks were taken over."""
+    """Its beat stood still, or its process was gone; its tasks were taken over."""
 
 
 class Worker(models.Model):
-    """One process. It is alive as long as `beat` grows, whatever any clock says."""
+    """One process. It is alive as long as `beat` grows, whatever any clock says, and dead at once when a
+    worker beside it sees that its process is gone.
+    """
 
     worker_id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=128)
     host = models.CharField(max_length=255)
     pid = models.IntegerField()
+    process = models.CharField(max_length=128, blank=True, default="")
+    """Which process that is: see `engine.processes`."""
     affinities = models.CharField(max_length=512)
     threads = models.IntegerField()
     state = models.SmallIntegerField(choices=WorkerState.choices, default=WorkerState.RUNNING)

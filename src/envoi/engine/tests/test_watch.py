@@ -1,15 +1,20 @@
 """When a worker counts as dead (architecture §3.2)."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 from django.db import OperationalError
 
-from envoi.engine import ticker
+from envoi.engine import processes, ticker
 from envoi.engine.models import Worker, WorkerState
 from envoi.kernel import clock
 
 
-def make_worker() -> Worker:
+def make_worker(process: str = "") -> Worker:
     return Worker.objects.create(
-        name="w", host="h", pid=1, affinities=",", threads=1, beat=1, started_at=clock.now()
+        name="w", host="h", pid=1, process=process, affinities=",", threads=1, beat=1, started_at=clock.now()
     )
 
 
@@ -50,3 +55,41 @@ def test_a_worker_whose_beat_stands_still_is_dead(committed_db, monkeypatch):
     ticker.tick(watch)
     worker.refresh_from_db()
     assert worker.state == WorkerState.DEAD
+
+
+def test_a_worker_beside_us_is_dead_as_soon_as_its_process_is_gone(committed_db):
+    script = "from envoi.engine import processes; print(processes.mine(), flush=True); input()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    there = other.stdout.readline().strip()
+    boot, space, number, started = there.split(" ")
+    assert (number, space) == (str(other.pid), str(Path("/proc/self/ns/pid").readlink()))
+    workers = {
+        name: make_worker(process)
+        for name, process in {
+            "there": there,
+            "elsewhere": f"{boot} pid:[1] {number} {started}",
+            "before the boot": f"{'0' * 36} {space} {number} {started}",
+            "unknown": "",
+            "its number was given anew": f"{boot} {space} {number} {int(started) - 1}",
+        }.items()
+    }
+
+    def dead() -> set[str]:
+        ticker.tick(ticker.Watch())
+        found = set(Worker.objects.filter(state=WorkerState.DEAD).values_list("worker_id", flat=True))
+        return {name for name, worker in workers.items() if worker.pk in found}
+
+    try:
+        assert dead() == {"its number was given anew"}
+        other.kill()
+        deadline = time.monotonic() + 30
+        while not processes.is_gone(there):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert "there" in dead(), "also while nobody has reaped it"
+    finally:
+        other.kill()
+        other.communicate()
+    assert dead() == {"there", "its number was given anew"}
