@@ -153,3 +153,40 @@ def test_the_editor_is_accessible_and_fits(visit, width, dark, language):
     ]
     assert found == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_collections_lists_of_values_links_and_days_have_rows_of_their_own(visit):
+    page = visit("/data/query?schema=nms%3Arecipient")
+
+    def add(place: str, field: str, found: int = 1) -> None:
+        page.click(f"#c-where-{place}-a")
+        page.locator(".pick[open] [data-search]").fill(field)
+        expect(page.locator(".pick[open] .tree button")).to_have_count(found)
+        page.locator(".pick[open] .tree button").first.click()
+
+    add("all", "gender")
+    page.select_option("#c-where-0-o", label="is one of")
+    page.get_by_label("Female").check()
+    page.click("#c-where-all-a")
+    page.locator(".pick[open] .tree summary", has_text="Folder").click()
+    page.locator(".pick[open] .tree button", has_text="the link itself").click()
+    page.select_option("#c-where-1-o", label="is")
+    page.select_option("#c-where-1-v0", label="Recipients")
+    add("all", "birth")
+    page.select_option("#c-where-2-o", label="is on or before")
+    page.select_option("#c-where-2-v0", label="years ago")
+    page.locator("#c-where-2-v1").fill("18")
+    page.click("#c-where-all-a")
+    page.locator(".pick[open] .tree button", has_text="Members of lists").click()
+    page.select_option("#c-where-3-n", label="has none")
+    add("3", "primary", found=3)
+    page.locator("#c-where-3-0-v0").fill("7")
+    expect(page.locator("#c-where-count")).to_have_text("0 counted")
+    shot(page, "collections")
+    where = read(page.locator("#c-where-text").input_value())
+    asked = sentence(where, "nms:recipient")
+    assert asked.startswith("Gender is one of Female and Folder is number ")
+    assert asked.endswith(
+        " and Birth date is on or before 18 years ago and without Members of lists where Primary key equals 7"
+    )
+    assert where[3].set_operator == "NOT EXISTS"

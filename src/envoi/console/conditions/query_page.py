@@ -65,7 +65,7 @@ def _asked(request: HttpRequest, actor: Actor, schema: Schema) -> dict[str, Any]
             context["sql"] = found["sql"]
             context["params"] = json.dumps(found["params"], default=str, ensure_ascii=False)
         else:
-            context["found"] = views.table(asking.first(definition, Asker(actor, "", zone)))
+            context["found"] = views.table(asking.first(definition, Asker(actor, "", zone)), schema)
     except Refused as problem:
         context["problem"] = str(problem)
     return context

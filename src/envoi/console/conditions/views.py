@@ -17,11 +17,12 @@ from django.views.decorators.http import require_GET, require_POST
 from envoi.console.access import actor_of_request
 from envoi.console.conditions import asking, changing, drawing, fields, text
 from envoi.console.conditions.asking import Asker, Number
+from envoi.console.records import columns
 from envoi.kernel import registry
 from envoi.kernel.errors import Invalid, Refused
 from envoi.kernel.expression import FUNCTIONS, ExpressionError, Function
 from envoi.kernel.expression.functions import Group
-from envoi.kernel.query import Condition, Field, Operation, QueryDef, compile
+from envoi.kernel.query import Condition, Field, Operation, QueryDef, Result, compile
 from envoi.kernel.registry import Schema
 from envoi.kernel.rights import Actor, Right
 
@@ -47,7 +48,8 @@ class _Asked:
 
     @property
     def definition(self) -> QueryDef:
-        select = tuple(Field(each) for each in columns_of(self.schema, self.actor)[:1])
+        key = self.schema.attribute_of(self.schema.key[0])
+        select = (Field(key.xpath if key is not None else "1"),)
         return QueryDef(self.schema.name, select=select, where=text.read(self.text))
 
 
@@ -199,7 +201,7 @@ def preview(request: HttpRequest) -> HttpResponse:
     asked = _asked(request)
     try:
         definition = rows_asked(asked.schema, asked.actor, asked.given, text.read(asked.text))
-        context: dict[str, Any] = table(asking.first(definition, asked.asker))
+        context: dict[str, Any] = table(asking.first(definition, asked.asker), asked.schema)
     except Refused as problem:
         context = {"problem": str(problem)}
     return render(request, "console/conditions/preview.html", context)
@@ -234,32 +236,19 @@ def _ordered(line: str) -> Field:
     return Field(line)
 
 
-MOST_COLUMNS = 8
-
-
 def columns_of(schema: Schema, actor: Actor) -> list[str]:
-    """Return the columns that a preview shows when none are chosen: what names a row, then its own fields."""
-    first = [schema.text] if schema.text else []
-    found = [each.xpath for each in schema.attributes.values() if each in fields.attributes(schema, actor)]
-    key = schema.attribute_of(schema.key[0])
-    rest = [each for each in found if each not in first and (key is None or each != key.xpath)]
-    return [*first, *rest][:MOST_COLUMNS] or found[:1]
+    """Return the columns that a preview shows when none are chosen: those of a list of the schema."""
+    return columns.usual(schema, actor)
 
 
-def table(result: Any) -> dict[str, Any]:
-    """Return a result as the preview shows it."""
+def table(result: Result, schema: Schema) -> dict[str, Any]:
+    """Return rows as the preview shows them, cells drawn, with a label above each column."""
     rows = [
-        [_cell(value, column.attribute) for value, column in zip(row, result.columns, strict=True)]
+        [columns.shown(column.attribute, value) for value, column in zip(row, result.columns, strict=True)]
         for row in result.rows
     ]
-    return {"columns": result.columns, "rows": rows, "full": len(rows) >= asking.ROWS}
-
-
-def _cell(value: Any, attribute: Any) -> Any:
-    if value is not None and attribute is not None and attribute.enumeration is not None:
-        known = attribute.enumeration.valued(value)
-        return registry.translate(known.label) if known else value
-    return value
+    labels = [(each.expr, columns.column(each.expr, schema).label) for each in result.columns]
+    return {"columns": labels, "rows": rows, "full": len(rows) >= asking.ROWS}
 
 
 GROUPS = {

@@ -47,11 +47,18 @@
     if (box(detail.elt)) detail.requestConfig.said = text(box(detail.elt));
   });
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-    const { said: then, triggeringEvent: event } = detail.requestConfig;
-    if (!detail.target.classList?.contains("conds-box") || !event || then === text(box(detail.target))) return;
-    detail.shouldSwap = false;
-    setTimeout(() => htmx.trigger(detail.elt, event.type));
+    const { said: then, elt: asked, triggeringEvent: event } = detail.requestConfig;
+    if (!detail.target.classList?.contains("conds-box")) return;
+    if (event && then !== text(box(detail.target))) {
+      detail.shouldSwap = false;
+      setTimeout(() => htmx.trigger(asked, event.type));
+      return;
+    }
+    // A list of fields that was opened meanwhile stays open.
+    const open = detail.target.querySelector(".pick[open]");
+    reopen = open && !open.contains(asked) ? open.querySelector("summary").id : "";
   });
+  let reopen = "";
 
   document.addEventListener("htmx:afterSettle", ({ detail }) => {
     const editor = detail.target.closest?.(".conds, .pick");
@@ -62,12 +69,15 @@
       delete next.dataset.focus;
       next.focus();
     }
-    if (detail.target.classList.contains("conds-box")) refresh(editor);
+    if (!detail.target.classList.contains("conds-box")) return;
+    const list = reopen && document.getElementById(reopen);
+    if (list) list.parentElement.open = true;
+    refresh(editor);
   });
 
   // A list of fields is asked for when it opens, and again when its row was drawn anew.
   document.addEventListener("toggle", ({ target }) => {
-    const empty = target.open && target.querySelector(':scope > [hx-trigger="fill"]:empty');
+    const empty = target.open && target.querySelector(':scope > [hx-trigger^=fill]:empty');
     if (empty) htmx.trigger(empty, "fill");
   }, true);
 
