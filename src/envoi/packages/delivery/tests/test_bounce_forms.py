@@ -1,5 +1,6 @@
 """Forms in which mails come back: reports, letters of many servers, broken ones, and what is none."""
 
+import json
 import time
 from base64 import b64encode
 
@@ -170,6 +171,19 @@ def test_a_report_says_which_status_the_server_gave():
 )  # fmt: skip
 def test_a_letter_is_read(text, address, meaning):
     assert summary(mail(text)) == ("bounce", [(address, *meaning)])
+
+
+@pytest.mark.parametrize("behind", ["", "\n" + ORIGINAL], ids=["alone", "with the mail"])
+def test_letters_of_many_servers_are_read(pytestconfig, behind):
+    letters = json.loads((pytestconfig.rootpath / "tests/data/bounces/letters.json").read_text("utf-8"))
+    assert len(letters) > 20
+    for letter in letters:
+        headers = f"From: {letter['from']}\nTo: news@bounce.example.org\nReturn-Path: <>\n"
+        headers += "Content-Type: text/plain; charset=utf-8\n"
+        kind, found = summary(mail("\n".join(letter["text"]) + behind, headers, letter["subject"]))
+        assert (kind, [(one[0], one[2]) for one in found]) == (
+            "bounce", [(letter["address"], letter["reason_code"])]
+        ), letter["subject"]  # fmt: skip
 
 
 def test_several_addresses_of_a_letter_have_their_own_reasons():

@@ -48,7 +48,6 @@ _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _REPLY = re.compile(r"(?<![\w.])([45]\d\d)(?=[ -])")
 _ARRIVED = frozenset(("delivered", "relayed", "expanded", "deliverable"))
 _COMPLAINTS = frozenset(("abuse", "fraud", "opt-out", "opt-out-list", "virus", "other", "complaint", ""))
-_GENERIC = (".0.0", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,7 @@ class Recipient:
     `address`: as the mail writes it, "" when it shows none. `sent_to`: the address that was written to where
     the mail tells that it was forwarded, else the same. `status`: enhanced status (RFC 3463), x.0.0 when the
     mail only tells whether it is final, "" for mails that are no failure. `reason_code`: as in delivery.md
-    §3.2, None for no failure. `rule`: which rule decided. `text`: what the server said; `normalised`: the
-    same as it is kept once for all mails that say it.
+    §3.2, None for no failure. `rule`: which rule decided. `text`: what the server said.
     """
 
     address: str
@@ -69,7 +67,11 @@ class Recipient:
     reason_code: int | None
     rule: str
     text: str = ""
-    normalised: str = ""
+
+    @property
+    def normalised(self) -> str:
+        """What the server said, as it is kept once for all mails that say it."""
+        return factorised(self.text)
 
     @property
     def reason(self) -> str | None:
@@ -237,8 +239,7 @@ def _judged(
         rule, error_type = rules.last(), rules.last().error_type
     if not status:
         status = "4.0.0" if delayed or code.startswith("4") else "5.0.0"
-    line = said.strip()
-    return Recipient(address, sent_to, status, error_type, rule.reason, rule.name, line, factorised(line))
+    return Recipient(address, sent_to, status, error_type, rule.reason, rule.name, said.strip())
 
 
 def _complaint(mail: Mail) -> Verdict:

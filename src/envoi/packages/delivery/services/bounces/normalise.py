@@ -24,7 +24,7 @@ _TOKENS = re.compile(
         (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*[ ]\d{4}
         (?:\ \d\d:\d\d(?::\d\d)?(?:\ [+-]\d{4})?)?
        |\b\d{1,2}:\d\d(?::\d\d)?\b)
-    |(?P<ip>\[?(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]\w)\]?(?::\d{1,5})?
+    |(?P<ip>(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]\w)
        |(?<![\w:])(?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4}){0,5}(?![\w:]))
     |(?P<domain>(?<![\w.-])(?!(?:resolver|queue|smtpsend|storedrv|routing)\.)(?:[a-z0-9_-]{1,63}\.){1,8}[a-z]{2,12}(?![\w-]|\.\w)\.?)
     |(?P<id>(?<!\w)(?=[\w+/=-]{0,60}\d)[a-z0-9_+/=-]{5,80}(?:\.[a-z0-9_+/=-]{1,40}){0,4}(?!\w))
@@ -45,15 +45,26 @@ _FACTORISED = {
 _BLANKS = re.compile(r"\s+")
 _QUOTES = str.maketrans({**dict.fromkeys("'’‘´`"), "“": '"', "”": '"'})
 _RELAYED = re.compile(r"\b[245]\d\d-?\s?'(.+)'", re.DOTALL)
-_CODE_LINE = re.compile(r"(?<=[\n ])[245]\d\d[ -](?:#?[245]\.\d{1,3}\.\d{1,3}[ ]+)?")
 
 
 def factorised(text: str) -> str:
-    """Return the text that all messages of this kind have in common. Reply codes stay: they are the kind."""
-    head, *rest = text[:LENGTH].strip().split("\n", 1)
-    joined = head + (" " + _CODE_LINE.sub("", "\n" + rest[0]) if rest else "")
-    masked = _TOKENS.sub(_token, joined)
-    return _BLANKS.sub(" ", masked).strip()
+    """Return the text that all messages of this kind have in common.
+
+    Reply codes stay, since they are the kind; one that each line of an answer repeats stays once.
+    """
+    codes: set[str] = set()
+
+    def token(found: re.Match[str]) -> str:
+        kind = str(found.lastgroup)
+        if kind != "code":
+            return _FACTORISED[kind]
+        code = found[0].replace("-", " ")
+        if code in codes:
+            return " "
+        codes.add(code)
+        return code
+
+    return _BLANKS.sub(" ", _TOKENS.sub(token, text[:LENGTH])).strip()
 
 
 def key(normalised: str) -> str:
@@ -71,11 +82,6 @@ def relayed(text: str) -> str:
     """Return what the other server said where a relay quotes it behind words of its own (`550-'…'`)."""
     found = _RELAYED.search(text) if "'" in text else None
     return found[1] if found else text
-
-
-def _token(found: re.Match[str]) -> str:
-    kind = str(found.lastgroup)
-    return found[0] if kind == "code" else _FACTORISED[kind]
 
 
 def _bare(found: re.Match[str]) -> str:
