@@ -15,6 +15,9 @@ from envoi.packages.delivery.testing import make_recipients, make_service
 
 pytestmark = pytest.mark.browser
 SHOTS = os.environ.get("ENVOI_TEST_SHOTS")
+UNSEEN = ("form", "recipients")
+"""Pages of the console itself, tried elsewhere; here they are for looking at."""
+DARK = ("profile", "consent", "service", "merge")
 
 
 @pytest.fixture
@@ -67,10 +70,12 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(visit, person, width, da
     page = visit("/", width=width, dark=dark, language=language or "en")
     found: list[str] = []
     for name, address in person.items():
+        if not SHOTS and (name in UNSEEN or (dark and name not in DARK)):
+            continue
         page.goto(address)
         if SHOTS:
             page.screenshot(path=Path(SHOTS) / f"{name}-{width}-{language or 'en'}.png", full_page=True)
-        if name in ("form", "recipients"):
+        if name in UNSEEN:
             continue
         answer = Axe().run(page)
         found += [
