@@ -256,6 +256,11 @@ def view(
     return made
 
 
+def counted(population: Population) -> int:
+    """Count the rows of a population that a foreign statement has filled."""
+    return _count(population.table)
+
+
 # --- reading
 
 
@@ -367,7 +372,7 @@ def key_of(dimension: str) -> str:
     """Return the column of a dimension's key. Raises NotFound, or Misconfigured unless it is one whole
     number.
     """
-    schema = registries.current()[dimension]
+    schema = registries.fresh()[dimension]
     attribute = schema.attribute_of(schema.key[0])
     whole = {Type.BYTE, Type.SHORT, Type.LONG, Type.INT64}
     if len(schema.key) != 1 or (attribute is not None and attribute.type not in whole):

@@ -94,6 +94,26 @@ def add_key(table: str, column: str) -> None:
         cursor.execute(statement.as_string())
 
 
+def drop_table(table: str) -> None:
+    """Drop the table of a name that is kept: whoever asked for the name makes the table."""
+    with connection.cursor() as cursor:
+        cursor.execute(composed.SQL("DROP TABLE IF EXISTS {}").format(composed.Identifier(table)).as_string())
+
+
+def has_columns(table: str, columns: Sequence[tuple[str, str]]) -> bool:
+    """Return whether a table is there with at least these columns, of (name, type as PostgreSQL names it)."""
+    names = {"timestamptz": "timestamp with time zone"}
+    found = {
+        (row["name"], row["type"])
+        for row in sql.rows(
+            """SELECT attname AS name, format_type(atttypid, NULL) AS type FROM pg_attribute
+               WHERE attrelid = to_regclass(%(table)s) AND attnum > 0 AND NOT attisdropped""",
+            {"table": table},
+        )
+    }
+    return all((name, names.get(kind, kind)) in found for name, kind in columns)
+
+
 def analyze(table: str) -> None:
     """Compute the statistics of a work table, so that the next statements on it are planned well."""
     with connection.cursor() as cursor:

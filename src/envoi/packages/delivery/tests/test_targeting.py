@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from envoi.engine import commands, editing, population, targets
-from envoi.engine.definition import Activity, Transition
+from envoi.engine.definition import Activity, Definition, Transition
 from envoi.engine.models import Event, History, State, Workflow
 from envoi.engine.testing import lines, make_workflow, run_to, run_until_passive
 from envoi.engine.testing import start as begin
@@ -769,3 +769,71 @@ def test_what_an_edited_schema_carries_is_shown_as_it_was_edited(people):
     shown = targets.page(admin_actor(), workflow.internal_name, "edit", "result")
     assert "called" in shown.columns
     assert "firstName" in targets.page(admin_actor(), workflow.internal_name, "query", "result").columns
+
+
+def test_a_script_of_sql_makes_a_population_for_those_who_may(people):
+    columns = [{"name": "firstName", "type": "string"}, {"name": "size", "type": "long"}]
+    script = """
+        INSERT INTO <%= activity.tableName %> (id, first_name, size)
+        SELECT r.recipient_id, r.first_name, length(r.first_name)
+        FROM <%= task.incomingTransitionByName('result').tableName %> i
+        JOIN nms_recipient r ON r.recipient_id = i.id
+        WHERE i.email <> '';
+    """
+
+    def drawn(text, **more):
+        return (
+            ask("query", to="sql", columns=["@email"]),
+            step(
+                "sqlDataManagement",
+                "sql",
+                script=text,
+                columns=columns,
+                targetingDimension="nms:recipient",
+                **more,
+            ),
+        )
+
+    workflow = run(*drawn(script))
+    assert rows(workflow, "sql", "result", "@firstName", "@size")[0] == (people[0], "Ann", 3)
+    assert len(rows(workflow, "sql")) == 3
+    making = """CREATE TABLE <%= activity.tableName %> AS SELECT id, email AS first_name, '1' AS size
+                FROM <%= task.incomingTransitionByName('result').tableName %>"""
+    wrong = begin(make_workflow((*drawn(making, createTable=False), END)))
+    assert any("has left no table" in line for line in lines(wrong))
+    workflow = run(*drawn(making.replace("'1'", "1"), createTable=False))
+    assert len(rows(workflow, "sql", "result", "@size")) == 4
+    ina = make_actor("ina", rights=("WORKFLOW",))
+    refused = begin(make_workflow((*drawn(script), END)), ina)
+    assert any("USE SQL DATA MANAGEMENT ACTIVITY" in line for line in lines(refused))
+
+
+@pytest.mark.parametrize(
+    ("activity", "problem"),
+    [
+        (Activity("query", "a", parameters={"targetingDimension": "nms:nobody"}), "no schema nms:nobody"),
+        (Activity("dedup", "a"), "no field by which rows are doubles"),
+        (Activity("dedup", "a", parameters={"keys": ["@email"], "method": "min"}), "no expression"),
+        (
+            Activity("extract", "a", parameters={"extractOutput": [{"name": "x"}]}),
+            "Subset x of activity a has no",
+        ),
+        (Activity("exclusion", "a", parameters={"rules": [{"kind": "join"}]}), "without a pair of fields"),
+        (Activity("union", "a", parameters={"order": ["b"]}), "names b, which does not lead to it"),
+        (
+            Activity("incremental", "a", parameters={"schedule": {"frequency": "never"}}),
+            "schedule of activity a",
+        ),
+        (Activity("listUpdate", "a"), "does not say which list"),
+        (
+            Activity("subscription", "a", parameters={"service": "s", "operation": "x"}),
+            "neither subscribes nor",
+        ),
+        (Activity("writer", "a", parameters={"operation": "merge"}), "cannot do merge"),
+        (Activity("changeDimension", "a"), "does not say to which dimension"),
+        (Activity("readList", "a"), "does not say which list"),
+    ],
+)
+def test_settings_that_cannot_work_are_named(db, activity, problem):
+    found = [str(each) for each in Definition((activity,)).check()]
+    assert any(problem in each for each in found), found
