@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from envoi.kernel.models import Folder
 from envoi.kernel.testing import admin_actor
-from envoi.packages.delivery.models import Channel, ConsentAction
+from envoi.packages.delivery.models import Channel, ConsentAction, Recipient
 from envoi.packages.delivery.services import chosen, consents, lists, subscriptions, suppression
 from envoi.packages.delivery.testing import make_recipients, make_service
 
@@ -25,12 +25,10 @@ def person(site):
     """One person with something of everything, among others."""
     actor = admin_actor()
     one, other, *more = make_recipients(40, folder="recipients")
-    from envoi.packages.delivery.models import Recipient
-
     Recipient.objects.filter(pk=one).update(
         first_name="Élodie", last_name="Marchetti", email="elodie.marchetti@gmail.example", city="Lyon",
-        zip_code="69002", mobile_phone="+33612345678", black_list=0, black_list_postal_mail=1, country_code="FR",
-        address1="12 rue Mercière", company="Alpage", language="fr",
+        zip_code="69002", mobile_phone="+33612345678", black_list=0, black_list_postal_mail=1,
+        country_code="FR", address1="12 rue Mercière", company="Alpage", language="fr",
     )  # fmt: skip
     news = make_service("news", label="Weekly letter")
     trial = make_service("trial", label="Trial month", validity_length=1, validity_unit="m")
