@@ -100,8 +100,16 @@ def _sort(attribute: Attribute) -> Sort:
 
 
 def attributes(schema: Schema, actor: Actor) -> list[Attribute]:
-    """Return the attributes that an actor may read, by label in the reader's language."""
-    found = [each for each in schema.attributes.values() if not each.right or actor.has(Right(each.right))]
+    """Return the attributes that an actor may read, by label in the reader's language.
+
+    The number that a link stands on is left out: the link itself is asked instead.
+    """
+    linked = {link.join[0][0] for link in schema.links.values() if not link.collection} - set(schema.key)
+    found = [
+        each
+        for each in schema.attributes.values()
+        if each.column not in linked and (not each.right or actor.has(Right(each.right)))
+    ]
     return sorted(found, key=lambda each: registry.translate(each.label).casefold())
 
 

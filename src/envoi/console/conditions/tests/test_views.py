@@ -83,6 +83,7 @@ def test_a_text_written_by_hand_becomes_rows_or_stays_with_its_reason(admin):
 def test_fields_are_offered_by_level_and_found_by_name(admin):
     page = fields_of(admin, _at="", _do="add")
     assert page.index("Email") < page.index("Label") < page.index("Root folder")
+    assert "folder-id" not in page
     assert "@password" not in page
     page = fields_of(admin, _path="folder", _at="", _do="add")
     assert '"_field":"[folder/@label]"' in page
