@@ -153,6 +153,37 @@ def new_field(request: HttpRequest, name: str) -> HttpResponse:
 
 @under(Word.EXPLORER)
 @require_http_methods(["GET", "POST"])
+def change_field(request: HttpRequest, name: str, member: str) -> HttpResponse:
+    """Give an added field another label, and let a text be longer."""
+    actor = administrators_only(request, to=_("extend a schema"))
+    schema, problem = registry.find(name), ""
+    field = AddedField.objects.filter(schema=name, name=member).first()
+    if field is None:
+        raise NotFound(_("There is nothing here."))
+    if request.method == "POST":
+        given = request.POST
+        try:
+            with transaction.atomic():
+                extensions.change_field(
+                    name, member, actor=actor, label=given.get("label", "").strip(), length=_length(given)
+                )
+            messages.success(request, _("%(name)s is changed.") % {"name": member})
+            return redirect("console:schema", name)
+        except (Invalid, Conflict) as refusal:
+            problem = str(refusal)
+    context = {
+        "schema": schema,
+        "label": translate(schema.label),
+        "field": field,
+        "given": request.POST or {"label": field.label, "length": field.length},
+        "problem": problem,
+        **_frame(request, actor),
+    }
+    return render(request, "console/schemas/change.html", context, status=400 if problem else 200)
+
+
+@under(Word.EXPLORER)
+@require_http_methods(["GET", "POST"])
 def new_table(request: HttpRequest) -> HttpResponse:
     """Add a table, linked to a schema or not."""
     actor = administrators_only(request, to=_("extend a schema"))
@@ -252,17 +283,23 @@ def _member(given: QueryDict) -> NewField | NewLink:
             given.get("reverse", "").strip(),
             indexed=given.get("indexed") == "1",
         )
-    length = given.get("length", "").strip() if kind == Type.STRING.value else ""
-    if length and not (length.isascii() and length.isdigit() and len(length) < 10):
-        raise Invalid(_("The length is a whole number, not %(text)s.") % {"text": length[:40]})
     return NewField(
         name,
         label,
         Type(kind),
-        int(length) if length else None,
+        _length(given) if kind == Type.STRING.value else None,
         given.get("default", "").strip() or None,
         given.get("list", "") if kind == Type.STRING.value else "",
     )
+
+
+def _length(given: QueryDict) -> int | None:
+    text = given.get("length", "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Invalid(_("The length is a whole number, not %(text)s.") % {"text": text[:40]})
+    return int(text)
 
 
 def _table(given: QueryDict) -> NewTable:

@@ -86,6 +86,7 @@ own = [
     path("schemas/<str:name>", schemas.schema_page, name="schema"),
     path("schemas/<str:name>/document", schemas.document_page, name="schema-document"),
     path("schemas/<str:name>/new-field", schemas.new_field, name="new-field"),
+    path("schemas/<str:name>/change/<str:member>", schemas.change_field, name="change-field"),
     path("schemas/<str:name>/remove", schemas.remove, name="remove-schema"),
     path("schemas/<str:name>/remove/<str:member>", schemas.remove, name="remove-from-schema"),
     path("new-table", schemas.new_table, name="new-table"),

@@ -72,6 +72,13 @@ def test_a_field_is_added_shown_and_taken_away(admin):
     assert "Sales region" in page
     assert "string(32)" in page
     assert "added: region (string)" in " ".join(page.split())
+    changed = {"label": "Region of sales", "length": "40"}
+    assert admin.post(f"{ACCOUNT}/change/region", changed).headers["Location"] == ACCOUNT
+    page = text(admin, ACCOUNT)
+    assert "Region of sales" in page
+    assert "string(40)" in page
+    assert admin.post(f"{ACCOUNT}/change/region", {"label": "x", "length": "4"}).status_code == 400
+    assert admin.get(f"{ACCOUNT}/change/label").status_code == 404
     assert "No row has a value in it." in text(admin, f"{ACCOUNT}/remove/region")
     assert admin.post(f"{ACCOUNT}/remove/region").headers["Location"] == ACCOUNT
     assert "@region" not in text(admin, ACCOUNT).split("Audit</h2>")[0]

@@ -171,8 +171,8 @@ class _Preparation:
         return AddedTable(
             name=new.name,
             table_name=name,
-            label=_label(new.label or words(match[2]), new.name),
-            singular=_label(new.singular or new.label or words(match[2]), new.name),
+            label=checked_label(new.label or words(match[2]), new.name),
+            singular=checked_label(new.singular or new.label or words(match[2]), new.name),
             keys={name: list(parts) for name, parts in new.keys.items()},
             parent=new.parent,
             **self.made,
@@ -237,7 +237,7 @@ class _Preparation:
             "schema": schema,
             "name": new.name,
             "column_name": column,
-            "label": _label(new.label or words(new.name), place),
+            "label": checked_label(new.label or words(new.name), place),
             **self.made,
         }
         more = self.link(schema, place, new) if isinstance(new, NewLink) else self.field(place, new)
@@ -419,7 +419,8 @@ def _fits(value: EnumValue, kind: Type, length: int | None) -> bool:
     return kind in _RANGES and -(1 << _RANGES[kind]) <= value.value < 1 << _RANGES[kind]
 
 
-def _label(text: str, place: str) -> str:
+def checked_label(text: str, place: str) -> str:
+    """Return a label without blanks around it. Raises Invalid when it is none."""
     text = text.strip()
     if not text or len(text) > 128 or not text.isprintable():
         raise Invalid(_("%(place)s: a label has 1 to 128 printable characters.") % {"place": place})

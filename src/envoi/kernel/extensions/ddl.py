@@ -54,6 +54,14 @@ def add_columns(table: str, fields: Sequence[AddedField]) -> None:
     patiently(SQL("ALTER TABLE {} {}").format(Identifier(table), SQL(", ").join(parts)), table)
 
 
+def widen_column(table: str, field: AddedField) -> None:
+    """Let a text be as long as its field says now; more than before, so no row is touched."""
+    statement = SQL("ALTER TABLE {} ALTER COLUMN {} TYPE character varying({})").format(
+        Identifier(table), Identifier(field.column_name), Literal(field.length)
+    )
+    patiently(statement, table)
+
+
 def drop_column(table: str, column: str) -> None:
     """Drop a column with its data and indexes. Raises Conflict on a busy table."""
     patiently(

@@ -9,9 +9,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from envoi.kernel import audit, reading, registry
-from envoi.kernel.errors import Conflict, NotFound
+from envoi.kernel.errors import Conflict, Invalid, NotFound
 from envoi.kernel.extensions import ddl
-from envoi.kernel.extensions.additions import Additions, Member, NewTable, Prepared, prepare
+from envoi.kernel.extensions.additions import (
+    LONGEST_TEXT,
+    Additions,
+    Member,
+    NewTable,
+    Prepared,
+    checked_label,
+    prepare,
+)
 from envoi.kernel.extensions.uses import Member as Asked
 from envoi.kernel.extensions.uses import Use, rows_with, uses
 from envoi.kernel.locks import Lock, in_transaction
@@ -82,6 +90,56 @@ def add_field(schema: str, field: Member, *, actor: Actor) -> AddedField:
 def add_table(table: NewTable, *, actor: Actor) -> AddedTable:
     """Add one table. Raises as `add` does."""
     return add(Additions(tables=(table,)), actor=actor).tables[0]
+
+
+def change_field(
+    schema: str, name: str, *, actor: Actor, label: str = "", length: int | None = None
+) -> AddedField:
+    """Give an added field or link another label, and let a text be longer; what is not said stays.
+
+    Raises NotAllowed without ADMINISTRATION, NotFound for what was not added here, Invalid for a label or a
+    length that cannot be, Conflict for a shorter text or a busy table.
+    """
+    actor.require(Right.ADMINISTRATION, to=_("extend a schema"))
+    with transaction.atomic():
+        in_transaction(Lock.SCHEMAS)
+        field = _field(schema, name)
+        before = {"label": field.label, "length": field.length}
+        if label:
+            field.label = checked_label(label, f"{schema} {name}")
+        wider = length is not None and length != field.length
+        if wider:
+            _check_length(field, length or 0)
+            field.length = length
+        after = {"label": field.label, "length": field.length}
+        changed = {key: [before[key], after[key]] for key in before if before[key] != after[key]}
+        if not changed:
+            return field
+        field.save(update_fields=("label", "length"))
+        audit.record(actor, ENTITY, schema, audit.MODIFIED, detail={"changed": name, **changed})
+        _stamp()
+        at = registry.current().schemas.get(schema)
+        if wider and at is not None:
+            ddl.widen_column(at.table, field)
+    return field
+
+
+def _check_length(field: AddedField, length: int) -> None:
+    place = f"{field.schema} {field.name}"
+    if field.type != Type.STRING or field.target:
+        raise Invalid(
+            _("%(place)s: only a text has a length, not %(type)s.") % {"place": place, "type": field.type}
+        )
+    if length > LONGEST_TEXT:
+        raise Invalid(
+            _("%(place)s: a text has 1 to %(most)s characters; use a memo for more.")
+            % {"place": place, "most": LONGEST_TEXT}
+        )
+    if length < (field.length or 0):
+        raise Conflict(
+            _("%(place)s has %(length)s characters and can only become longer: rows may fill them.")
+            % {"place": place, "length": field.length}
+        )
 
 
 # --- taking away

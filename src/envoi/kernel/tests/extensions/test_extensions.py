@@ -182,6 +182,7 @@ def test_what_cannot_be_is_refused_with_its_reason(account):
 def test_only_administrators_extend(db):
     for doing in (
         lambda who: extensions.add_field(ACCOUNT, NewField("a"), actor=who),
+        lambda who: extensions.change_field(ACCOUNT, "a", actor=who, label="A"),
         lambda who: extensions.removal(ACCOUNT, "a", actor=who),
         lambda who: extensions.remove_field(ACCOUNT, "a", actor=who),
         lambda who: extensions.remove_table("cus:store", actor=who),
@@ -201,6 +202,25 @@ def test_a_key_of_a_table_holds(db):
     with pytest.raises(Exception, match="xtk_added_key"), transaction.atomic():
         sql("INSERT INTO cus_store (code, folder_id) VALUES ('A', 1)")
     assert registry.fresh()["cus:store"].keys == {"code": ("code", "folder")}
+
+
+def test_a_label_is_changed_and_a_text_becomes_longer(account):
+    admin = admin_actor()
+    extensions.add_field(ACCOUNT, NewField("region", length=3), actor=admin)
+    extensions.change_field(ACCOUNT, "region", actor=admin, label="Sales region", length=5)
+    attribute = registry.fresh()[ACCOUNT].attributes["region"]
+    assert (attribute.label, attribute.length) == ("Sales region", 5)
+    sql("UPDATE nms_ext_account SET region = 'north'")
+    with pytest.raises(Conflict, match="can only become longer"):
+        extensions.change_field(ACCOUNT, "region", actor=admin, length=4)
+    with pytest.raises(Invalid, match="printable"):
+        extensions.change_field(ACCOUNT, "region", actor=admin, label="a\nb")
+    with pytest.raises(Invalid, match="1 to 4000"):
+        extensions.change_field(ACCOUNT, "region", actor=admin, length=4001)
+    with pytest.raises(NotFound):
+        extensions.change_field(ACCOUNT, "label", actor=admin, label="Mine")
+    line = AuditEntry.objects.filter(entity="xtk:srcSchema").latest("audit_id")
+    assert line.detail == {"changed": "region", "label": ["Region", "Sales region"], "length": [3, 5]}
 
 
 # --- taking away
