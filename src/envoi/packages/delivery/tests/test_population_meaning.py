@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from envoi.engine import population, testing
 from envoi.engine.definition import Activity, Transition
 from envoi.engine.models import Event
+from envoi.engine.population import column_name
 from envoi.kernel.models import Folder
 from envoi.kernel.testing import admin_actor
+from envoi.packages.delivery.models import RcpGrpRel, Recipient
 from envoi.packages.delivery.services import chosen, lists
 from envoi.packages.delivery.testing import make_recipients
 
@@ -73,21 +75,38 @@ def diagrams(draw):
     nodes: list[Node] = []
     open_ways: list[tuple[str, str]] = []
     for number in range(draw(st.integers(3, 9))):
-        kinds = ["query"]
+        kinds = ["query", "readList"]
         if open_ways:
-            kinds += ["dedup", "extract", "enrichment"]
+            kinds += [
+                "dedup",
+                "extract",
+                "enrichment",
+                "cells",
+                "editSchema",
+                "changeDimension",
+                "listUpdate",
+            ]
+        if open_ways and not any(node.kind == "writer" for node in nodes):
+            kinds.append("writer")
         if len(open_ways) > 1:
             kinds += ["union", "intersection", "exclusion", "exclusion"]
         kind = draw(st.sampled_from(kinds))
         name = f"{kind}{number}"
         several = kind in ("union", "intersection", "exclusion")
-        count = 0 if kind == "query" else draw(st.integers(2, min(3, len(open_ways)))) if several else 1
+        count = (
+            0
+            if kind in ("query", "readList")
+            else draw(st.integers(2, min(3, len(open_ways))))
+            if several
+            else 1
+        )
         taken = draw(st.permutations(open_ways))[:count]
         open_ways = [each for each in open_ways if each not in taken]
         node = _DRAWN[kind](draw, name)
         node.inputs = list(taken)
         nodes.append(node)
-        open_ways += [(name, way) for way, _kind in node.ways]
+        if kind != "changeDimension":  # what follows would mix dimensions
+            open_ways += [(name, way) for way, _kind in node.ways]
     return nodes
 
 
@@ -172,7 +191,66 @@ def _enrichment(draw, name):
     return Node("enrichment", name, (("result", "result"),), {"columns": columns, "collections": chosen})
 
 
+def _read_list(draw, name):
+    return Node("readList", name, (("result", "result"),), {"list": f"m{draw(st.integers(0, 2))}"})
+
+
+def _cells(draw, name):
+    cells = [
+        {
+            "name": f"s{number}",
+            "code": draw(st.sampled_from(["", "x"])),
+            "filter": draw(st.sampled_from(sorted(FILTERS))),
+        }
+        for number in range(draw(st.integers(1, 3)))
+    ]
+    ways = tuple((each["name"], "cell") for each in cells)
+    return Node("cells", name, (*ways, ("remainder", "remainder")), {"cell": cells})
+
+
+def _edit_schema(draw, name):
+    # Which of the data that come in: the model says, when it knows them.
+    return Node(
+        "editSchema",
+        name,
+        (("result", "result"),),
+        {"at": draw(st.integers(0, 5)), "drops": draw(st.booleans())},
+    )
+
+
+def _change_dimension(draw, name):
+    sort = draw(st.sampled_from([[], [{"expr": "@gender", "descending": True}], [{"expr": "@email"}]]))
+    said = {"targetingDimension": "nms:group", "link": "rcpGrpRel/group", "sort": sort}
+    return Node("changeDimension", name, (("result", "result"),), said)
+
+
+def _list_update(draw, name):
+    return Node("listUpdate", name, (), {"label": name, "purge": draw(st.booleans())})
+
+
+def _writer(draw, name):
+    said = {
+        "operation": "update",
+        "enabledIf": draw(st.sampled_from(sorted(FILTERS))),
+        "columns": [
+            {"destination": "@text3", "expr": "'written'"},
+            {
+                "destination": "@company",
+                "expr": "@email",
+                "enabledIf": draw(st.sampled_from(sorted(FILTERS))),
+            },
+        ],
+    }
+    return Node("writer", name, (), said)
+
+
 _DRAWN = {
+    "readList": _read_list,
+    "cells": _cells,
+    "editSchema": _edit_schema,
+    "changeDimension": _change_dimension,
+    "listUpdate": _list_update,
+    "writer": _writer,
     "query": _query,
     "union": _union,
     "intersection": _intersection,
@@ -189,9 +267,11 @@ _DRAWN = {
 class Model:
     """Evaluates a diagram. `world` is {id: all that is known of a person}."""
 
-    def __init__(self, world: Rows) -> None:
-        self.world = world
+    def __init__(self, world: Rows, groups: list[int]) -> None:
+        self.world, self.groups = world, groups
         self.made: dict[tuple[str, str], Rows] = {}
+        self.lists: dict[str, set[int]] = {}
+        self.written: dict[int, dict[str, str]] = {}
         self.attributes: dict[tuple[str, str], list[str]] = {}
 
     def put(self, name: str, way: str, attributes: list[str], rows: Rows) -> None:
@@ -325,6 +405,50 @@ class Model:
         there.sort(key=lambda key: self.value(key, source[key], name), reverse=falling)
         return [*there, *(key for key in keys if key not in there)]
 
+    def read_list(self, node: Node) -> None:
+        number = int(node.parameters["list"][1:])
+        rows: Rows = {key: {} for key, person in self.world.items() if number in person["lists"]}
+        self.put(node.name, "result", [], rows)
+
+    def cells(self, node: Node) -> None:
+        subsets = [{**each, "limiter": {}} for each in node.parameters["cell"]]
+        said = {"extractOutput": subsets, "overlap": False}
+        self.extract(Node("extract", node.name, node.ways, said, node.inputs))
+
+    def edit_schema(self, node: Node) -> None:
+        names, source = self.attributes[node.inputs[0]], self.made[node.inputs[0]]
+        chosen = names[node.parameters["at"] % len(names)] if names else ""
+        node.parameters["chosen"] = chosen
+        new = {each: each for each in names}
+        if chosen and node.parameters["drops"]:
+            del new[chosen]
+        elif chosen:
+            new[chosen] = f"{node.name}new"
+        rows = {key: {after: row[before] for before, after in new.items()} for key, row in source.items()}
+        self.put(node.name, "result", list(new.values()), rows)
+
+    def change_dimension(self, node: Node) -> None:
+        source, names = self.made[node.inputs[0]], self.attributes[node.inputs[0]]
+        ordered = sorted(source)
+        for each in node.parameters["sort"]:
+            name = each["expr"][1:]
+            ordered = self._sorted(ordered, source, name, falling=each.get("descending", False))
+        rows: Rows = {}
+        for key in ordered:
+            for number in self.world[key]["lists"]:
+                rows.setdefault(self.groups[number], source[key])
+        self.put(node.name, "result", names, rows)
+
+    def list_update(self, node: Node) -> None:
+        self.lists[node.name] = set(self.made[node.inputs[0]])
+
+    def writer(self, node: Node) -> None:
+        for key, row in self.made[node.inputs[0]].items():
+            if self.holds(node.parameters["enabledIf"], key, row):
+                self.written[key] = {"text3": "written"}
+                if self.holds(node.parameters["columns"][1]["enabledIf"], key, row):
+                    self.written[key]["company"] = self.value(key, row, "email") or ""
+
     def dedup(self, node: Node) -> None:
         said, source = node.parameters, self.made[node.inputs[0]]
         groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
@@ -419,6 +543,12 @@ def activities(nodes, model):
         said = dict(node.parameters)
         if node.kind in ("union", "intersection") and not model._keys(node):
             said["reconcile"] = "id"
+        if node.kind == "editSchema":
+            chosen = said.pop("chosen")
+            if chosen and said["drops"]:
+                said["remove"] = [chosen]
+            elif chosen:
+                said["rename"] = [{"attribute": chosen, "name": f"{node.name}new"}]
         if node.kind == "exclusion" and said.pop("join"):
             said["rules"] = [
                 {
@@ -439,7 +569,7 @@ def activities(nodes, model):
 
 
 def world_of(rows):
-    """Make these people; return {id: what is known of each}."""
+    """Make these people; return {id: what is known of each}, and the numbers of the lists."""
     ids = list(make_recipients(len(rows))) if rows else []
     with connection.cursor() as cursor:
         for key, row in zip(ids, rows, strict=True):
@@ -449,11 +579,13 @@ def world_of(rows):
                 [row["email"], row["text2"], row["gender"], row["emailFormat"], key],
             )
     actor, folder = admin_actor(), Folder.objects.get(name="lists")
+    groups: list[int] = []
     for number in range(3):
         made = lists.create(f"m{number}", actor=actor, folder=folder, name=f"m{number}")
         members = [key for key, row in zip(ids, rows, strict=True) if number in row["lists"]]
         lists.add(made, chosen.ids(members), actor=actor)
-    return dict(zip(ids, rows, strict=True))
+        groups.append(made.pk)
+    return dict(zip(ids, rows, strict=True)), groups
 
 
 def carried(workflow, source, way):
@@ -484,11 +616,18 @@ def test_set_activities_mean_what_the_model_says(db, rows, nodes):
     for node in nodes:
         node.inputs.sort(key=places.__getitem__)
     with transaction.atomic():
-        model = Model(world_of(rows))
+        model = Model(*world_of(rows))
         for node in nodes:
-            getattr(model, node.kind)(node)
+            getattr(model, column_name(node.kind))(node)
         workflow = testing.start(testing.make_workflow(activities(nodes, model), keep_results=True))
         assert (workflow.get_state_display(), workflow.failed) == ("finished", False), testing.lines(workflow)
         for (source, way), expected in model.made.items():
             assert carried(workflow, source, way) == expected, (source, way)
+        for name, members in model.lists.items():
+            found = RcpGrpRel.objects.filter(group__name=name).values_list("recipient_id", flat=True)
+            assert set(found) == members, name
+        for person in Recipient.objects.filter(text3="written"):
+            expected = model.written.pop(person.pk)
+            assert person.company == expected.get("company", person.company)
+        assert not model.written
         transaction.set_rollback(True)
