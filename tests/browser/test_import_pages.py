@@ -15,7 +15,7 @@ SHOTS = os.environ.get("ENVOI_TEST_SHOTS")
 FILE = (
     "Courriel;Prénom;Nom;Né le;Ville;Pays;Portable\n"
     "anna.berg@example.org;Anna;Berg;31/12/1990;Paris;France;06 12 34 56 78\n"
-    "bo.ek@example.org;Bo;Ek;;Lyon;FR;07 12 34 56 78\n"
+    "bo.ek@example.org;Bo;Ek;;Lyon;FR;06 22 34 56 78\n"
     "nobody;Cy;Dahl;soon;Lille;Atlantis;123\n"
 )
 

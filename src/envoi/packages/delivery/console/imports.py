@@ -47,6 +47,7 @@ FACES = {
     ImportState.UNDOING: Face("run", "run", lazy("Being undone")),
     ImportState.UNDONE: Face("draft", "stopped", lazy("Undone")),
 }
+ICONS = " ".join(sorted({face.icon for face in FACES.values()}))
 _REFUSALS = (Invalid, Conflict, NotAllowed, NotFound)
 
 
@@ -81,6 +82,7 @@ def first(request: HttpRequest) -> HttpResponse:
             "rows": found,
             "etag": etag,
             "here": request.get_full_path(),
+            "icons": ICONS,
             "busy": any(row.job.status in AT_WORK for row in found),
             "problem": problem,
         }
@@ -116,6 +118,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
             "job": job,
             "etag": etag,
             "here": request.path,
+            "icons": ICONS,
             "busy": job.status in AT_WORK,
             "rejects": list(ImportReject.objects.filter(job=job).order_by("line", "pk")[:SHOWN]),
             "shown": SHOWN,

@@ -30,6 +30,6 @@ from envoi.packages.delivery.services.imports.rejects import write_rejects
 
 __all__ = [
     "Doubles", "Error", "Null", "Operation", "Plan", "Target", "configure", "create", "drop", "enqueue",
-    "find", "preview", "propose", "purge", "require", "sinks", "start", "stop", "targets_of", "undo", "visible",
-    "work", "write_rejects",
+    "find", "preview", "propose", "purge", "require", "sinks", "start", "stop", "targets_of", "undo",
+    "visible", "work", "write_rejects",
 ]  # fmt: skip

@@ -1,0 +1,153 @@
+"""Mailboxes by POP3 and IMAP: the messages that wait, by an id that stays theirs."""
+
+from __future__ import annotations
+
+import imaplib
+import poplib
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Protocol, cast
+
+from envoi.engine.activities.base import Failed
+from envoi.engine.transfers.remote import PATIENCE, connect
+from envoi.kernel.accounts import Credentials
+from envoi.kernel.accounts.network import context, explained, printable
+from envoi.kernel.accounts.opened import Failed as Unreached
+
+LONGEST = 32 << 20
+"""Bytes of a message; a longer one is left where it is."""
+
+
+class Mailbox(Protocol):
+    """An open mailbox."""
+
+    def ids(self) -> list[str]:
+        """Return the ids of the messages, the oldest first."""
+        ...
+
+    def message(self, id: str) -> bytes | None:
+        """Return a message; None for one that is gone or too long."""
+        ...
+
+    def delete(self, id: str) -> None:
+        """Delete a message; one that is gone is no error."""
+        ...
+
+
+@contextmanager
+def opened(account: Credentials) -> Generator[Mailbox]:
+    """Open the mailbox of an account of type POP3 or IMAP, and close it so that deletions count. Raises
+    Failed.
+    """
+    host, port = account.text("server"), account.number("port")
+    place = f"{host}:{port}"
+    if account.text("method") == "oauth":
+        raise Failed(f"{place}: signing in by OAuth is not possible yet; use a password for applications.")
+    try:
+        with explained(place):
+            line = connect(host, port)
+            try:
+                if account.text("security") == "tls":
+                    line = context(verify=account.on("verify")).wrap_socket(line, server_hostname=host)
+                yield from _imap(account, line) if account.type == "imap" else _pop3(account, line)
+            finally:
+                line.close()
+    except (poplib.error_proto, imaplib.IMAP4.error) as error:
+        raise Failed(f"{place}: {account.concealed(printable(error))}.") from error
+    except Unreached as error:
+        raise Failed(str(error)) from error
+
+
+class _PopSession(poplib.POP3):
+    """POP3 on a connection that there is."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self.line = line
+        super().__init__("", timeout=PATIENCE)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        return self.line
+
+
+class _ImapSession(imaplib.IMAP4):
+    """IMAP on a connection that there is."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self.line = line
+        super().__init__("", timeout=PATIENCE)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        return self.line
+
+
+class _Pop3:
+    def __init__(self, session: poplib.POP3) -> None:
+        self.session = session
+        lines = session.uidl()[1]
+        self.numbers = {
+            id.decode("ascii", "replace"): int(n) for n, _sp, id in (x.partition(b" ") for x in lines)
+        }
+        self.sizes = {int(n): int(size) for n, size in (x.split()[:2] for x in session.list()[1])}
+
+    def ids(self) -> list[str]:
+        return list(self.numbers)
+
+    def message(self, id: str) -> bytes | None:
+        number = self.numbers.get(id)
+        if number is None or self.sizes.get(number, 0) > LONGEST:
+            return None
+        return b"\r\n".join(self.session.retr(number)[1]) + b"\r\n"
+
+    def delete(self, id: str) -> None:
+        if (number := self.numbers.get(id)) is not None:
+            self.session.dele(number)
+
+
+class _Imap:
+    def __init__(self, session: imaplib.IMAP4) -> None:
+        self.session = session
+        # Ids count only as long as the mailbox keeps its own number.
+        validity = session.response("UIDVALIDITY")[1]
+        self.prefix = (validity[0].decode() if validity and isinstance(validity[0], bytes) else "0") + "."
+
+    def ids(self) -> list[str]:
+        _status, found = self.session.uid("SEARCH", "ALL")
+        return [f"{self.prefix}{uid.decode()}" for uid in (found[0] or b"").split()]
+
+    def message(self, id: str) -> bytes | None:
+        uid = id.removeprefix(self.prefix)
+        if not id.startswith(self.prefix) or not uid.isdecimal():
+            return None
+        _status, found = self.session.uid("FETCH", uid, f"(BODY.PEEK[]<0.{LONGEST + 1}>)")
+        for part in cast("list[object]", found):
+            if isinstance(part, tuple):
+                body = cast("tuple[bytes, bytes]", part)[1]
+                return body if len(body) <= LONGEST else None
+        return None
+
+    def delete(self, id: str) -> None:
+        uid = id.removeprefix(self.prefix)
+        if id.startswith(self.prefix) and uid.isdecimal():
+            self.session.uid("STORE", uid, "+FLAGS", "(\\Deleted)")
+
+
+def _pop3(account: Credentials, line: socket.socket) -> Generator[Mailbox]:
+    session = _PopSession(line)
+    if account.text("security") == "starttls":
+        session.stls(context=context(verify=account.on("verify")))
+    session.user(account.text("account"))
+    session.pass_(account.secret("password"))
+    yield _Pop3(session)
+    session.quit()
+
+
+def _imap(account: Credentials, line: socket.socket) -> Generator[Mailbox]:
+    session = _ImapSession(line)
+    if account.text("security") == "starttls":
+        session.starttls(ssl_context=context(verify=account.on("verify")))
+    session.login(account.text("account"), account.secret("password"))
+    session.select("INBOX")
+    yield _Imap(session)
+    session.expunge()
+    session.logout()
