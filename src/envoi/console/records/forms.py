@@ -42,6 +42,17 @@ OWN = {"xtk:folder": Form(page=lambda key: reverse("console:folder-properties", 
 """Forms of the platform's own entities."""
 
 
+NAMED = {
+    "xtk:workflow": ("console:workflow", "internalName"),
+    "xtk:operator": ("console:operator", "name"),
+    "xtk:group": ("console:group", "name"),
+    "xtk:enum": ("console:enumeration", "name"),
+    "xtk:option": ("console:option", "name"),
+    "nms:extAccount": ("console:external-account", "name"),
+}
+"""Entities of the platform with a page of their own: its address, and the attribute that it takes."""
+
+
 @dataclass(frozen=True)
 class Group:
     """A section with its inputs."""
@@ -215,7 +226,7 @@ def head(
         "key": key,
         "heading": text_of(values, key),
         "tabs": tabs,
-        "own_page": form.page(key) if form.page else "",
+        "own_page": form.page(key) if form.page else _named_page(schema, values),
         "record_address": record_address(schema, key),
         "delete_address": record_address(schema, key, "delete")
         if writing.may_remove(schema, key, actor=actor)
@@ -466,6 +477,11 @@ def text_of(values: Mapping[str, Any], key: int) -> str:
     """Return what a person calls a row that `row` gave."""
     value = values.get(NAME)
     return str(value) if value not in (None, "") else f"#{key}"
+
+
+def _named_page(schema: Schema, values: Mapping[str, Any]) -> str:
+    view, attribute = NAMED.get(schema.name, ("", ""))
+    return reverse(view, args=[values[attribute]]) if view and values.get(attribute) else ""
 
 
 def _place(schema: Schema, values: Mapping[str, Any], actor: Actor) -> Folder | None:

@@ -342,3 +342,11 @@ def test_people_are_listed_filled_in_and_their_history_told():
     history = text(client, f"/data/nms/recipient/{number}/history")
     assert "Petit" in history
     assert "Durand" in history
+
+
+def test_a_row_leads_to_the_page_of_its_own(admin, lists):
+    assert 'href="/enumerations/tList000"' in text(admin, f"/data/xtk/enum/{lists[0].pk}")
+    workflow = re.search(r'<tr id="r(\d+)"', text(admin, "/data/xtk/workflow/?c=@internalName"))[1]
+    page = text(admin, f"/data/xtk/workflow/{workflow}")
+    assert re.search(r'href="/workflows/[^"]+">Its own page', page)
+    assert "Keep the changes" not in page
