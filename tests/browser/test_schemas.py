@@ -19,6 +19,7 @@ PAGES = (
     "/schemas/nms:extAccount/document",
     "/schemas/nms:extAccount/new-field",
     "/schemas/nms:extAccount/new-field?type=link",
+    "/schemas/nms:extAccount/change/shop",
     "/schemas/cus:store/remove",
     "/new-table",
     "/import-schema",
