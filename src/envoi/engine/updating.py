@@ -160,8 +160,6 @@ def batch(ctx: TaskContext, source: Population, found: Plan, last: int, rejects:
     done = Done()
     try:
         done.seen, done.last = _measured(stage)
-        if not done.seen:
-            return done
         _prepared(ctx, found.schema, stage, goals)
         _check(ctx, found, stage, goals)
         with transaction.atomic():
@@ -176,9 +174,7 @@ def batch(ctx: TaskContext, source: Population, found: Plan, last: int, rejects:
         raise Failed(
             f"{found.schema.name} refuses a row of {ctx.activity.name}: {str(error).partition(chr(10))[0]}."
         ) from error
-    finally:
-        if not connection.needs_rollback:
-            worktable.drop(stage)
+    worktable.drop(stage)
     if done.inserted or done.updated or done.deleted:
         detail = {
             "workflow": ctx.workflow_name,

@@ -837,3 +837,49 @@ def test_a_script_of_sql_makes_a_population_for_those_who_may(people):
 def test_settings_that_cannot_work_are_named(db, activity, problem):
     found = [str(each) for each in Definition((activity,)).check()]
     assert any(problem in each for each in found), found
+
+
+def test_every_step_is_bound_by_what_the_operator_may_read(people):
+    a, b, c, d = people
+    closed = make_folder("closedOnes", "recipients", model="nms:recipient")
+    allow(closed, make_operator("owner"))
+    ina = make_actor("ina", rights=("WORKFLOW",))
+    made_list("some", *people)
+    chain = (
+        ask("query", to="stop"),
+        Activity(
+            "wait", "stop", parameters={"duration_s": 60}, transitions=(Transition("transition", "enrich"),)
+        ),
+        step(
+            "enrichment",
+            "enrich",
+            to="split",
+            columns=["@firstName"],
+            collections=[
+                {"kind": "aggregates", "link": "rcpGrpRel", "aggregates": [{"expr": "@id", "alias": "lists"}]}
+            ],
+        ),
+        step(
+            "extract",
+            "split",
+            "named:extractOutput",
+            "remainder",
+            to="dedup",
+            extractOutput=[
+                {"name": "named", "filter": "@lastName IS NOT NULL", "limiter": {"type": "count", "count": 9}}
+            ],
+        ),
+        step("dedup", "dedup", keys=["@email"]),
+        END,
+    )
+    workflow = begin(make_workflow(chain, keep_results=True), ina)
+    # What was selected stays selected, but nothing more is learned of it when a folder is closed meanwhile.
+    Recipient.objects.filter(pk=a).update(folder_id=closed.pk)
+    commands.post(admin_actor(), workflow.internal_name, commands.Command.WAKEUP)
+    run_until_passive()
+    workflow.refresh_from_db()
+    assert (workflow.state, workflow.failed) == (State.FINISHED, False), lines(workflow)
+    found = {key: rest for key, *rest in rows(workflow, "enrich", "result", "@firstName", "@lists")}
+    assert found == {a: [None, 0], b: ["Bob", 1], c: ["Ada", 1], d: ["Cid", 1]}
+    assert rows(workflow, "split", "named") == [b, c, d]
+    assert rows(workflow, "split", "remainder") == [a]
