@@ -2,15 +2,19 @@
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
+from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
+from psycopg import errors
 
 from envoi.console import conditions, explorer, folder_kinds
 from envoi.console.access import actor_of_request
@@ -32,6 +36,8 @@ from envoi.kernel.rights import Right
 PAGE = 50
 COUNTED = 10_000
 """Up to here a list tells exactly how many rows it has."""
+SECONDS = 20
+"""The longest that a page of a list may take."""
 CHEAP = 50_000
 """Rows that may be read to tell it."""
 
@@ -115,7 +121,9 @@ def stop_count(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
 
 def content(request: HttpRequest, asked: Asked) -> dict[str, Any]:
     """Return what a list shows: rows, pages, total, views, columns, filter."""
-    lines, following, before = page(asked)
+    with _in_time():
+        lines, following, before = page(asked)
+        counted = total(asked, lines, following, before)
     schema, actor = asked.schema, asked.actor
     views = saved_views.offered(schema.name, actor=actor)
     editable = asked.numbered and bool(writing.writable(schema, actor=actor))
@@ -132,7 +140,7 @@ def content(request: HttpRequest, asked: Asked) -> dict[str, Any]:
         "columns": [(each, _sorted(asked, each), _sort_address(asked, each)) for each in asked.columns],
         "next": _page_address(asked, following),
         "previous": _page_address(asked, before, back=True),
-        "total": total(asked, lines, following, before),
+        "total": counted,
         "count_address": f"{address_of(schema, 'count')}{asked.state()}",
         "views": [(each, asked.view is not None and asked.view.pk == each.pk) for each in views],
         "ticked_columns": [(each, each.expr in current) for each in ordered],
@@ -219,6 +227,23 @@ def total(
 def address_of(schema: Schema, page: str, *more: object) -> str:
     """Return the address of a page of a schema's rows."""
     return reverse(f"console:records-{page}", args=[schema.namespace, schema.local_name, *more])
+
+
+@contextmanager
+def _in_time() -> Generator[None]:
+    """Give up a list that takes longer than `SECONDS`: nobody waits for it, and it holds the others up."""
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{SECONDS}s"])
+            yield
+    except OperationalError as error:
+        if not isinstance(error.__cause__, errors.QueryCanceled):
+            raise
+        raise Conflict(
+            _("The list takes longer than %(n)d seconds. Narrow its filter, or sort by another column.")
+            % {"n": SECONDS}
+        ) from error
 
 
 def _edited(asked: Asked) -> frozenset[str]:

@@ -350,3 +350,24 @@ def test_a_row_leads_to_the_page_of_its_own(admin, lists):
     page = text(admin, f"/data/xtk/workflow/{workflow}")
     assert re.search(r'href="/workflows/[^"]+">Its own page', page)
     assert "Keep the changes" not in page
+
+
+def test_a_list_that_takes_too_long_is_given_up(admin, lists, monkeypatch):
+    from django.db import connection
+
+    from envoi.console.records import lists as pages
+
+    with connection.cursor() as cursor:
+        # Any look at the table waits for as long as this says.
+        cursor.execute("CREATE VIEW tst_slow AS SELECT * FROM xtk_enum WHERE pg_sleep(0.05)::text = ''")
+    from dataclasses import replace
+
+    from envoi.kernel import registry
+
+    slow = replace(registry.find("xtk:enum"), table="tst_slow")
+    registry.reset(to=registry.Registry({**registry.current().schemas, "xtk:enum": slow}))
+    monkeypatch.setattr(pages, "SECONDS", 1)
+    try:
+        assert "takes longer than 1 seconds" in text(admin, "/data/xtk/enum/?q=list", 409)
+    finally:
+        registry.reset()
