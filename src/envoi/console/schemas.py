@@ -314,7 +314,7 @@ def _table(given: QueryDict) -> NewTable:
         link = given.get("link", "").strip() or target.partition(":")[2]
         members.append(NewLink(link, target))
         found = registry.current().schemas.get(target)
-        parent = link if found is not None and found.folder is not None else ""
+        parent = link if found is not None and found.bounded else ""
     label = given.get("label", "").strip()
     singular = given.get("singular", "").strip()
     return NewTable(given.get("name", "").strip(), label, singular, tuple(members), keys, parent)

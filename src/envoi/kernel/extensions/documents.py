@@ -129,8 +129,8 @@ class _Reader:
         links = {each.name: each for each in members if isinstance(each, NewLink)}
         parent = "folder" if "folder" in links and links["folder"].target == "xtk:folder" else ""
         if not parent:
-            # Rows belong to what they are first linked to, as far as that lies in folders.
-            parent = next((each.name for each in links.values() if self.has_folder(each.target)), "")
+            # Rows belong to what they are first linked to, as far as not everyone reads that.
+            parent = next((each.name for each in links.values() if self.is_bounded(each.target)), "")
         made = NewTable(
             name,
             label,
@@ -141,9 +141,9 @@ class _Reader:
         )
         return Reading(name, Additions(tables=(made,)))
 
-    def has_folder(self, schema: str) -> bool:
+    def is_bounded(self, schema: str) -> bool:
         found = self.registry.schemas.get(schema)
-        return found is not None and found.folder is not None
+        return found is not None and found.bounded
 
     # --- members
 

@@ -75,8 +75,8 @@ def join(declared: Registry, added: Added) -> Registry:
             _field(schemas, schema, row)
     for row in added.tables:
         if row["parent"] and row["name"] in schemas:
-            folder = _folder(schemas, row["name"], {each["name"]: each["parent"] for each in added.tables})
-            schemas[row["name"]] = replace(schemas[row["name"]], folder=folder)
+            parents = {each["name"]: each["parent"] for each in added.tables}
+            schemas[row["name"]] = _under(schemas, row["name"], parents)
     return Registry(schemas)
 
 
@@ -176,14 +176,16 @@ def snake(name: str) -> str:
     return _WORD.sub("_", name).lower()
 
 
-def _folder(
+def _under(
     schemas: Mapping[str, Schema], name: str, parents: Mapping[str, str], seen: tuple[str, ...] = ()
-) -> tuple[str, ...] | None:
-    """Return the path from a row of an added table to its folder, by the links named its parents."""
-    parent = parents.get(name)
-    link = schemas[name].links.get(parent) if parent else None
+) -> Schema:
+    """Return an added table with the folders and the rights of what the link named its parent leads to."""
+    schema = schemas[name]
+    link = schema.links.get(parents.get(name, ""))
     if link is None or name in seen:
-        return None
+        return schema
     target = schemas[link.target]
-    below = _folder(schemas, target.name, parents, (*seen, name)) if target.runtime else target.folder
-    return None if below is None else (link.name, *below)
+    if target.runtime:
+        target = _under(schemas, target.name, parents, (*seen, name))
+    folder = None if target.folder is None else (link.name, *target.folder)
+    return replace(schema, folder=folder, reading=target.reading, writing=target.writing)

@@ -128,6 +128,11 @@ class Schema:
         found = (each.enumeration for each in self.attributes.values())
         return {each.name: each for each in found if each is not None}
 
+    @property
+    def bounded(self) -> bool:
+        """Whether reading its rows takes a right, or that of a folder."""
+        return self.folder is not None or bool(self.reading)
+
     def attribute_of(self, column: str) -> Attribute | None:
         """Return the attribute that is stored in a column, or None."""
         return next((each for each in self.attributes.values() if each.column == column), None)

@@ -139,6 +139,15 @@ def test_rows_of_a_linked_table_lie_in_the_folder_of_their_parent(db, clock):
                actor=make_actor("reader2")) == []  # fmt: skip
 
 
+def test_a_linked_table_takes_the_rights_of_its_parent(db):
+    table = NewTable("cus:note", members=(NewLink("account", ACCOUNT),), parent="account")
+    extensions.add_table(table, actor=admin_actor())
+    schema = registry.fresh()["cus:note"]
+    assert (schema.folder, schema.reading) == (("account", "folder"), "ADMINISTRATION")
+    with pytest.raises(NotAllowed, match="ADMINISTRATION"):
+        ask("cus:note", "@id", actor=make_actor("reader", ("WORKFLOW",)))
+
+
 def test_what_cannot_be_is_refused_with_its_reason(account):
     admin = admin_actor()
     enumerations.create("tier", actor=admin)
