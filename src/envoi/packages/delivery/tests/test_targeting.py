@@ -883,3 +883,78 @@ def test_every_step_is_bound_by_what_the_operator_may_read(people):
     assert found == {a: [None, 0], b: ["Bob", 1], c: ["Ada", 1], d: ["Cid", 1]}
     assert rows(workflow, "split", "named") == [b, c, d]
     assert rows(workflow, "split", "remainder") == [a]
+
+
+def file(*lines_, name="file", to):
+    """Data without a dimension, as a loaded file brings them: (address, note) a line."""
+    values = ", ".join(f"({n}, '{address}', '{note}')" for n, (address, note) in enumerate(lines_, 1))
+    return step(
+        "sqlDataManagement",
+        name,
+        to=to,
+        script=f"INSERT INTO <%= activity.tableName %> (id, address, note) VALUES {values}",
+        columns=[{"name": "address"}, {"name": "note"}],
+    )
+
+
+def test_data_of_a_file_find_their_rows(people):
+    b = people[1]
+    loaded = (("b@x.org", "second"), ("nobody@x.org", "lost"), ("b@x.org", "again"), ("", "empty"))
+    joins = [{"source": "Lower(@address)", "destination": "@email"}]
+    reconciliation = {"dimension": "nms:recipient", "joins": joins}
+    workflow = run(
+        file(*loaded, to="enrich"),
+        step("enrichment", "enrich", to="split", reconciliation=reconciliation),
+        step(
+            "extract",
+            "split",
+            "some:extractOutput",
+            extractOutput=[{"name": "some", "filter": "@firstName = 'Bob' AND @note = 'second'"}],
+        ),
+    )
+    event, _found = carried(workflow, "enrich")
+    assert event.variables["schema"] == "nms:recipient"
+    assert rows(workflow, "enrich", "result", "@note") == [(b, "second")]
+    assert rows(workflow, "split", "some") == [b]
+    workflow = run(
+        file(*loaded, to="enrich"),
+        step(
+            "enrichment",
+            "enrich",
+            to="split",
+            reconciliation={**reconciliation, "keepUnreconciled": True, "name": "who"},
+            columns=[{"expr": "Length(@note)", "alias": "size"}],
+        ),
+        step(
+            "extract",
+            "split",
+            "found:extractOutput",
+            "remainder",
+            extractOutput=[{"name": "found", "filter": "[who/@id] IS NOT NULL"}],
+        ),
+    )
+    assert rows(workflow, "enrich", "result", "@size", "[who/@firstName]") == [
+        (1, 6, "Bob"), (2, 4, None), (3, 5, "Bob"), (4, 5, None),
+    ]  # fmt: skip
+    assert rows(workflow, "split", "found") == [1, 3]
+    assert rows(workflow, "split", "remainder") == [2, 4]
+    workflow = run(
+        file(*loaded, to="union"),
+        file(("b@x.org", "second"), ("c@x.org", "third"), name="more", to="union"),
+        step("union", "union", to="single"),
+        step("dedup", "single", to="write", keys=["@address", "@note"]),
+        writer(
+            "transition",
+            schema="nms:recipient",
+            joins=[{"source": "@address", "destination": "@email"}],
+            folder="recipients",
+            columns=[writes("@email", "@address"), writes("@text1", "@note")],
+            enabledIf="@address IS NOT NULL",
+        ),
+    )
+    assert len(rows(workflow, "union")) == 6
+    assert len(rows(workflow, "single")) == 5
+    # Of two lines for one profile the first is written.
+    assert "nms:recipient: 2 inserted, 1 updated, 0 deleted, 0 rejected" in lines(workflow)
+    assert Recipient.objects.get(pk=b).text1 == "second"
+    assert Recipient.objects.get(email="c@x.org").text1 == "third"
