@@ -46,6 +46,11 @@ class FileTransfer(ActivityType):
 
     def run(self, ctx: TaskContext) -> Outcome:
         """Delete what the last round has brought, then do the next."""
+        if sent := ctx.memory.pop("sent", None):
+            for path in cast("list[str]", sent):
+                local_files.inside(ctx, path).unlink(missing_ok=True)
+            goes_on = ctx.memory.pop("goes_on", False)
+            return Outcome(due=timetable.next_date(ctx) if goes_on else None, dropped=True)
         server = server_of(ctx, tuple(KINDS))
         if sources := ctx.memory.pop("delete", None):
             for name in cast("list[str]", sources):
@@ -129,10 +134,12 @@ def _uploaded(ctx: TaskContext, turn: timetable.Round, server: Remote) -> Outcom
         name = f"{folder}/{path.name}" if folder else path.name
         server.store(path, name)
         ctx.info(_("%(file)s uploaded as %(name)s"), file=path.name, name=name)
-    if ctx.parameters.get("deleteSource"):
-        # The next round finds nothing to send; a crash before it sends the same once more.
-        ctx.info(_("Files that were sent are deleted with the history of the activity"))
-    return turn.after(Fired("transition", local_files.carried(paths[-1])))
+    firing = Fired("transition", local_files.carried(paths[-1]))
+    if not ctx.parameters.get("deleteSource"):
+        return turn.after(firing)
+    ctx.memory["sent"] = [str(path) for path in paths]
+    ctx.memory["goes_on"] = turn.upcoming is not None
+    return turn.after(firing, again=True)
 
 
 def _tested(ctx: TaskContext, turn: timetable.Round, server: Remote) -> Outcome:

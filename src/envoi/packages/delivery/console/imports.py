@@ -252,7 +252,7 @@ def _prepare(request: HttpRequest, job: Import, actor: Actor) -> HttpResponse:
             (n, t) for n, t in imports.targets_of(job.schema) if n in {e.attribute for e in plan.targets}
         ],
         "dates": dates,
-        "date_forms": (("ymd", _("2026-12-31")), ("dmy", _("31/12/2026")), ("mdy", _("12/31/2026"))),
+        "date_forms": (("ymd", "2026-12-31"), ("dmy", "31/12/2026"), ("mdy", "12/31/2026")),
         "encodings": [each.value for each in Encoding],
         "delimiters": (
             (",", _("comma")),

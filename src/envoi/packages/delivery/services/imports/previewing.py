@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from envoi.engine import files
 from envoi.engine.files import Format, Source
@@ -141,11 +140,3 @@ def _tried(
             wrong.setdefault(each.line, {})[each.column] = each.reason
         transaction.set_rollback(True)
     return stored, wrong
-
-
-def problem_count(shown: Preview) -> str:
-    """Return how many of the rows have something wrong, as a sentence; "" for none."""
-    count = sum(1 for row in shown.rows if row.problems)
-    return (
-        _("%(count)d of these lines would be rejected or taken in part.") % {"count": count} if count else ""
-    )
