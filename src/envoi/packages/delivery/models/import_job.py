@@ -95,7 +95,22 @@ class Import(models.Model):
         label="Imports",
         singular="Import",
         folder="folder",
-        private=frozenset({"path", "plan", "format"}),
+        private=frozenset(
+            {
+                "path",
+                "plan",
+                "format",
+                "file_changed_ns",
+                "read_offset",
+                "read_line",
+                "last_line",
+                "cleaned_line",
+                "merged_line",
+                "undone_batch",
+                "cancel_requested",
+                "version",
+            }
+        ),
         read_only=frozenset({"state", "rows", "inserted", "updated", "rejected"}),
     )
 
@@ -162,6 +177,7 @@ class ImportReject(models.Model):
         singular="Rejected line",
         folder="job/folder",
         text="@reason",
+        private=frozenset({"while_reading"}),
         names={"log_at": "log"},
         collections={"job": "reject"},
     )
