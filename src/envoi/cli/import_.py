@@ -73,8 +73,9 @@ def profiles(
     from envoi.packages.delivery.services import imports
 
     actor = at_command_line()
-    form = files.detect(files.Source.of(file.absolute()), **_format(given))
-    plan = _plan(imports.propose(form.columns), form.columns, given)
+    source = files.Source.of(file.absolute())
+    form = files.detect(source, **_format(given))
+    plan = _plan(imports.propose_for(source, form), form.columns, given)
     if preview:
         _preview(imports.preview(file.absolute(), form, plan, actor=actor), as_json)
         return

@@ -25,11 +25,11 @@ from envoi.packages.delivery.services.imports.plan import (
     targets_of,
 )
 from envoi.packages.delivery.services.imports.previewing import preview
-from envoi.packages.delivery.services.imports.proposal import propose
+from envoi.packages.delivery.services.imports.proposal import propose, propose_for
 from envoi.packages.delivery.services.imports.rejects import write_rejects
 
 __all__ = [
     "Doubles", "Error", "Null", "Operation", "Plan", "Target", "configure", "create", "drop", "enqueue",
-    "find", "preview", "propose", "purge", "require", "sinks", "start", "stop", "targets_of", "undo",
-    "visible", "work", "write_rejects",
+    "find", "preview", "propose", "propose_for", "purge", "require", "sinks", "start", "stop", "targets_of",
+    "undo", "visible", "work", "write_rejects",
 ]  # fmt: skip

@@ -36,7 +36,7 @@ from envoi.packages.delivery.services.imports import (
     undoing,
 )
 from envoi.packages.delivery.services.imports.plan import Plan, sinks
-from envoi.packages.delivery.services.imports.proposal import propose
+from envoi.packages.delivery.services.imports.proposal import propose_for
 
 ENTITY = "xtk:import"
 JOB = "envoi.import"
@@ -94,7 +94,7 @@ def create(
         file_size=source.size,
         file_changed_ns=source.changed_ns,
         format=form.to_json(),
-        plan=(plan or propose(form.columns, schema)).to_json(),
+        plan=(plan or propose_for(source, form, schema)).to_json(),
         folder=chosen,
         created_at=clock.now(),
         operator_id=actor.operator_id or None,

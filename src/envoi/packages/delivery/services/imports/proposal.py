@@ -5,10 +5,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 
+from envoi.engine import files
+from envoi.engine.files import Format, Source
 from envoi.kernel import registry
+from envoi.kernel.registry.types import Type
 from envoi.packages.delivery.services.imports.plan import Operation, Plan, Target, targets_of
 
+LOOKED = 200
+"""Rows that are looked at for the form of dates and numbers."""
+_DATE = re.compile(r"^(\d{1,2})[-/. ](\d{1,2})[-/. ]\d{4}\b")
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "email": (
         "mail", "emailaddress", "mailaddress", "courriel", "adressemail", "adresseemail",
@@ -57,6 +64,34 @@ def propose(columns: Sequence[str], schema: str = "nms:recipient") -> Plan:
     key = next((name for name in ("email", "account", "mobilePhone") if name in taken), "")
     operation = Operation.BOTH if key else Operation.INSERT
     return Plan(tuple(targets), operation, (key,) if key else ())
+
+
+def propose_for(source: Source, form: Format, schema: str = "nms:recipient") -> Plan:
+    """Return the same, with the form of dates and numbers as the first rows have them."""
+    plan = propose(form.columns, schema)
+    rows, _bad = files.first_rows(source, form, LOOKED)
+    types = registry.current()[schema].attributes
+    targets: list[Target] = []
+    for target in plan.targets:
+        attribute = types.get(target.attribute)
+        cells = [cells[target.source].strip() for _line, cells in rows]
+        if attribute is not None and attribute.type in (Type.DATE, Type.DATETIME):
+            target = replace(target, date=date_form(cells))
+        elif attribute is not None and attribute.type in (Type.FLOAT, Type.DOUBLE):
+            comma = any("," in cell for cell in cells) and not any(
+                "." in cell.partition(",")[2] for cell in cells
+            )
+            target = replace(target, decimal="," if comma else ".")
+        targets.append(target)
+    return replace(plan, targets=tuple(targets))
+
+
+def date_form(cells: Sequence[str]) -> str:
+    """Return how dates are written: year first, else day or month first by the number that is no month."""
+    found = [match for cell in cells if (match := _DATE.match(cell))]
+    if not found:
+        return "ymd"
+    return "mdy" if any(int(match[2]) > 12 for match in found) else "dmy"
 
 
 def folded(text: str) -> str:

@@ -377,3 +377,33 @@ def test_profiles_come_into_a_list_and_a_service(file: Write, db: None) -> None:
     missing = made(file("email\nc@example.org\n", "third.csv"), group="summer")
     with pytest.raises(NotFound):
         imports.start(missing, actor=internal(), queue=False)
+
+
+@pytest.mark.parametrize(
+    ("cells", "form"),
+    [
+        (["1990-12-31"], "ymd"),
+        (["31/12/1990"], "dmy"),
+        (["1/2/1990", "12/31/1990"], "mdy"),
+        (["1.2.1990", ""], "dmy"),
+    ],
+)
+def test_the_form_of_dates_is_seen_from_the_rows(cells: list[str], form: str, file: Write, db: None) -> None:
+    path = file("email,birthDate\n" + "".join(f"p{n}@example.org,{cell}\n" for n, cell in enumerate(cells)))
+    source = files.Source.of(path)
+    plan = imports.propose_for(source, files.detect(source))
+    assert next(each.date for each in plan.targets if each.attribute == "birthDate") == form
+
+
+@pytest.mark.parametrize(
+    ("header", "attribute"),
+    [
+        ("E-Mail", "email"), ("courriel", "email"), ("Förnamn", "firstName"), ("Nom de famille", "lastName"),
+        ("이메일", "email"), ("last_name", "lastName"), ("Code postal", "location/zipCode"),
+        ("land", "location/countryCode"),
+        ("@mobilePhone", "mobilePhone"), ("Dossier", "folder/@name"), ("something else", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_headers_are_understood_in_every_language(header: str, attribute: str, db: None) -> None:
+    plan = imports.propose((header, "x y z"))
+    assert [each.attribute for each in plan.targets] == ([attribute] if attribute else [])
