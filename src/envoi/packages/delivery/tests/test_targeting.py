@@ -15,6 +15,7 @@ from envoi.kernel import query
 from envoi.kernel.models import Folder, Operator
 from envoi.kernel.query import Field, QueryDef
 from envoi.kernel.testing import admin_actor, allow, make_actor, make_folder, make_operator
+from envoi.packages.delivery.activities import merge_profiles
 from envoi.packages.delivery.models import Group, Recipient, Subscription
 from envoi.packages.delivery.services import chosen, lists
 from envoi.packages.delivery.testing import make_recipients, make_service
@@ -958,3 +959,23 @@ def test_data_of_a_file_find_their_rows(people):
     assert "nms:recipient: 2 inserted, 1 updated, 0 deleted, 0 rejected" in lines(workflow)
     assert Recipient.objects.get(pk=b).text1 == "second"
     assert Recipient.objects.get(email="c@x.org").text1 == "third"
+
+
+def test_profiles_of_one_person_become_one(people, monkeypatch):
+    a, _b, c, d = people
+    monkeypatch.setattr(merge_profiles, "BATCH", 1)
+    more = make(("b@x.org", "Bert", ""))
+    made_list("some", c, *more)
+    Recipient.objects.filter(pk=a).update(first_name="")
+    merge = Activity("mergeProfiles", "merge", parameters={"keys": ["@email"], "sort": ["Length(@lastName)"]})
+    workflow = run(ask("query", to="merge"), merge)
+    assert "2 profile(s) merged into others" in lines(workflow)
+    left = Recipient.objects.in_bulk([*people, *more])
+    # The one with the shortest name stays; what it lacks comes from the other.
+    assert set(left) == {a, d, *more}
+    assert (left[a].first_name, left[more[0]].last_name) == ("Ada", "Two")
+    assert set(rows(run(read("some", "end")), "read")) == {a, *more}
+    ina = make_actor("ina", rights=("WORKFLOW",))
+    make(("z@x.org", "Z", "Z"), ("z@x.org", "Z", "Z"))
+    refused = begin(make_workflow((ask("query", to="merge"), merge, END)), ina)
+    assert any("MERGE" in line for line in lines(refused))
