@@ -1,11 +1,14 @@
 """Pages of imports, as the operator sees them: a file is handed over, prepared, imported, undone."""
 
+import json
 import re
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 
+from envoi.engine import background
 from envoi.kernel.rights import Right
 from envoi.kernel.testing import make_operator
 from envoi.packages.delivery.models import Import, ImportState, Recipient
@@ -47,13 +50,19 @@ def test_from_the_file_to_the_undo() -> None:
         "reading": "1", "header": "1", "operation": "insertOrUpdate", "key": "email", "folder": "recipients",
         "to-0": "email", "to-1": "firstName", "to-2": "birthDate", "to-3": "location/city", "date": "dmy",
     }  # fmt: skip
+    page = text(client.post(address, {**given, "do": "look", "date": "mdy"}))
+    assert "2 lines with something wrong" in page
     page = text(client.post(address, {**given, "do": "look"}))
     assert "1990-12-31" in page
     assert client.post(address, {**given, "do": "start"}).status_code == 302
     page = text(client.get(address))
     assert "Waiting" in page
     assert 'data-live="1"' in page
-    imports.work(job.pk)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT args FROM procrastinate_jobs WHERE task_name = 'envoi.background'")
+        (arguments,) = cursor.fetchone()
+    assert json.loads(arguments) == {"name": "envoi.import", "number": job.pk}
+    background.carry_out("envoi.import", job.pk)
     page = text(client.get(address))
     assert "Finished" in page
     assert "data-live" not in page
