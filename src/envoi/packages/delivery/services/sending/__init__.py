@@ -1,0 +1,1 @@
+"""From a message to the wire: SMTP, routes, limits, signatures, and a journal of what became of each."""

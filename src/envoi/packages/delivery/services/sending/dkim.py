@@ -1,0 +1,180 @@
+"""DKIM signatures (RFC 6376; Ed25519: RFC 8463), relaxed/relaxed, as many as there are keys."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+
+from envoi.kernel.errors import Invalid
+
+SIGNED = (
+    "from",
+    "to",
+    "subject",
+    "date",
+    "message-id",
+    "reply-to",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+    "list-unsubscribe",
+    "list-unsubscribe-post",
+)
+_ONCE_MORE = ("from", "to", "subject")
+"""Signed also in their absence (RFC 6376 §5.4.2), so that nobody can add a second one."""
+
+_BLANKS = re.compile(rb"[ \t]{2,}|\t")
+_END_BLANKS = re.compile(rb"[ \t]+\r\n")
+_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A private key and where its public half is found: `selector._domainkey.domain`."""
+
+    domain: str
+    selector: str
+    private: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey = field(repr=False)
+
+    @property
+    def algorithm(self) -> str:
+        """The name for `a=`."""
+        return "rsa-sha256" if isinstance(self.private, rsa.RSAPrivateKey) else "ed25519-sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A DNS record of type TXT. `strings` are its pieces, none longer than 255."""
+
+    name: str
+    strings: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """The record as a line of a zone file."""
+        return f"{self.name}. IN TXT " + " ".join(f'"{piece}"' for piece in self.strings)
+
+
+def new_key(kind: str) -> bytes:
+    """Return a new private key in PEM (PKCS 8, not encrypted); `kind` is "rsa" (2048) or "ed25519"."""
+    if kind == "rsa":
+        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    elif kind == "ed25519":
+        private = ed25519.Ed25519PrivateKey.generate()
+    else:
+        raise Invalid(f"{kind!r} is not a kind of key: rsa, ed25519.")
+    return private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def read_key(domain: str, selector: str, pem: bytes) -> Key:
+    """Return the key in a PEM. Raises Invalid when it is none that signs mail, or a name is none."""
+    for what, name in (("domain", domain), ("selector", selector)):
+        if not _NAME.fullmatch(name):
+            raise Invalid(f"DKIM: {name!r} is not the name of a {what}.")
+    where = f"DKIM key {selector} of {domain}"
+    try:
+        private = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Invalid(f"{where}: not a private key in PEM without password.") from error
+    if isinstance(private, rsa.RSAPrivateKey):
+        if private.key_size < 1024:
+            raise Invalid(f"{where}: RSA keys shorter than 1024 bits are not accepted (RFC 8301).")
+    elif not isinstance(private, ed25519.Ed25519PrivateKey):
+        raise Invalid(f"{where}: only RSA and Ed25519 keys sign mail.")
+    return Key(domain.lower(), selector.lower(), private)
+
+
+def record(key: Key) -> Record:
+    """Return the DNS record that has to be published for a key."""
+    public = key.private.public_key()
+    if isinstance(public, rsa.RSAPublicKey):
+        kind = "rsa"
+        encoded = public.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    else:
+        kind = "ed25519"
+        encoded = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    text = f"v=DKIM1; k={kind}; p={base64.b64encode(encoded).decode('ascii')}"
+    pieces = tuple(text[start : start + 255] for start in range(0, len(text), 255))
+    return Record(f"{key.selector}._domainkey.{key.domain}", pieces)
+
+
+def sign(message: bytes, keys: Sequence[Key], *, at: int) -> bytes:
+    """Return a message with one signature a key above it; `at` is in seconds since 1970.
+
+    The message has CRLF lines. Raises Invalid when it has no From.
+    """
+    head, _, body = message.partition(b"\r\n\r\n")
+    fields = _fields(head)
+    if "from" not in fields:
+        raise Invalid("A message without From cannot be signed.")
+    body_hash = base64.b64encode(hashlib.sha256(relaxed_body(body)).digest())
+    names: list[str] = []
+    signed: list[bytes] = []
+    for name in SIGNED:
+        # Several of a name are taken from the bottom up (RFC 6376 §5.4.2).
+        for value in reversed(fields.get(name, ())):
+            names.append(name)
+            signed.append(name.encode("ascii") + b":" + value + b"\r\n")
+    names += _ONCE_MORE
+    content = b"".join(signed)
+    listed = ":\r\n\t".join(":".join(names[start : start + 6]) for start in range(0, len(names), 6))
+    return b"".join(_signature(key, listed, body_hash, content, at) for key in keys) + message
+
+
+def _signature(key: Key, listed: str, body_hash: bytes, content: bytes, at: int) -> bytes:
+    value = (
+        (
+            f" v=1; a={key.algorithm}; c=relaxed/relaxed; d={key.domain};\r\n\ts={key.selector}; t={at};"
+            f"\r\n\th={listed};\r\n\tbh="
+        ).encode("ascii")
+        + body_hash
+        + b";\r\n\tb="
+    )
+    content += b"dkim-signature:" + relaxed_value(value)
+    private = key.private
+    if isinstance(private, rsa.RSAPrivateKey):
+        made = private.sign(content, padding.PKCS1v15(), hashes.SHA256())
+    else:
+        # RFC 8463 §3: what is signed is the SHA-256 of the content.
+        made = private.sign(hashlib.sha256(content).digest())
+    text = base64.b64encode(made)
+    lines = b"\r\n\t".join(text[start : start + 72] for start in range(0, len(text), 72))
+    return b"DKIM-Signature:" + value + lines + b"\r\n"
+
+
+def relaxed_body(body: bytes) -> bytes:
+    """Return a body as RFC 6376 §3.4.4 says; most need nothing, which is seen at once."""
+    if b"  " in body or b"\t" in body:
+        body = _BLANKS.sub(b" ", body)
+    if b" \r\n" in body:
+        body = _END_BLANKS.sub(b"\r\n", body)
+    if body.endswith(b"\r\n\r\n") or body == b"\r\n":
+        body = body.rstrip(b"\r\n") + b"\r\n"
+    elif body and not body.endswith(b"\r\n"):
+        body += b"\r\n"
+    return b"" if body == b"\r\n" else body
+
+
+def relaxed_value(value: bytes) -> bytes:
+    """Return a field's value as RFC 6376 §3.4.2 says: unfolded, blanks as one, none at the ends."""
+    return _BLANKS.sub(b" ", value.replace(b"\r\n", b"")).strip(b" \t")
+
+
+def _fields(head: bytes) -> dict[str, list[bytes]]:
+    """Return name -> canonical values, from the top."""
+    fields: dict[str, list[bytes]] = {}
+    for field_ in re.split(rb"\r\n(?![ \t])", head):
+        name, _, value = field_.partition(b":")
+        key = name.strip().lower().decode("ascii", "replace")
+        if key in SIGNED:
+            fields.setdefault(key, []).append(relaxed_value(value))
+    return fields

@@ -1,0 +1,75 @@
+"""What a message is known by when it comes back: its Message-ID and its return address (VERP).
+
+Both are functions of the broad log's number and its run, so that nothing about them is stored. They bear a
+tag made with the instance's key: nobody else can write to us in the name of a message and bring its address
+into quarantine. They are in lower case, since some servers change it.
+"""
+
+import hmac
+import re
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_TAG: Final = 10  # letters of four bits each; a forger must try them on us by mail
+_FORM = re.compile(r"b-(_?[0-9a-z]{1,13})-(_?[0-9a-z]{1,13})-([0-9a-f]{10})@([^@\s]+)", re.I)
+
+
+class Log(NamedTuple):
+    """A broad log: its run and its number (negative for seeds and external files)."""
+
+    run: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """How an instance names what it sends.
+
+    `domain`: of return addresses, whose mail comes to `inmail`; `key`: secret bytes of the instance.
+    """
+
+    domain: str
+    key: bytes = field(repr=False)
+
+    def name(self, run: int, id: int) -> str:
+        """Return what stands before the @ of both; at most 42 letters."""
+        text = f"b-{_in_36(run)}-{_in_36(id)}"
+        return f"{text}-{self._tag(text)}"
+
+    def return_address(self, run: int, id: int) -> str:
+        """Return the envelope's sender of a message."""
+        return f"{self.name(run, id)}@{self.domain}"
+
+    def message_id(self, run: int, id: int) -> str:
+        """Return the Message-ID of a message, without angle brackets."""
+        return f"{self.name(run, id)}@{self.domain}"
+
+    def read(self, address: str) -> Log | None:
+        """Return the log that a return address or Message-ID of ours stands for; None for any other text.
+
+        It is what `bounces.by_return_address` and `bounces.by_message_id` ask for. The domain is not looked
+        at: the tag tells ours, and addresses are rewritten on their way.
+        """
+        found = _FORM.fullmatch(address.strip("<> "))
+        if found is None:
+            return None
+        run, id, tag = (part.lower() for part in found.groups()[:3])
+        if not hmac.compare_digest(tag, self._tag(f"b-{run}-{id}")):
+            return None
+        return Log(_from_36(run), _from_36(id))
+
+    def _tag(self, text: str) -> str:
+        return hmac.digest(self.key, text.encode("ascii"), "sha256").hex()[:_TAG]
+
+
+def _in_36(number: int) -> str:
+    rest, digits = abs(number), ""
+    while rest:
+        rest, digit = divmod(rest, 36)
+        digits = _DIGITS[digit] + digits
+    return ("_" if number < 0 else "") + (digits or "0")
+
+
+def _from_36(text: str) -> int:
+    return -int(text[1:], 36) if text.startswith("_") else int(text, 36)

@@ -1,0 +1,192 @@
+"""A delivery's message as a skeleton with holes: what all share is made once, the rest for each recipient.
+
+text | text and HTML (multipart/alternative) | with images inside (multipart/related) | with attachments
+(multipart/mixed). Lines end in CRLF and are shorter than 998 bytes whatever is put in; all is ASCII except
+addresses that are not.
+"""
+
+import binascii
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+
+from envoi.kernel.errors import Invalid
+from envoi.packages.delivery.services.sending import headers
+
+Encode = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with every message. With a `content_id` the HTML shows it as `cid:…`."""
+
+    name: str
+    content_type: str
+    content: bytes
+    content_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What stands above one message. `unsubscribe` is an https address or empty; `extra` has ASCII values."""
+
+    message_id: str
+    date: datetime
+    from_name: str
+    from_address: str
+    to_name: str
+    to_address: str
+    subject: str
+    reply_to: str = ""
+    unsubscribe: str = ""
+    unsubscribe_mail: str = ""
+    extra: Sequence[tuple[str, str]] = ()
+
+
+class Skeleton:
+    """The parts of a delivery's messages, precompiled."""
+
+    def __init__(
+        self,
+        *,
+        text: bool,
+        html: bool,
+        attachments: Sequence[Attachment] = (),
+        encoding: str = "quoted-printable",
+    ) -> None:
+        """`encoding` of the texts: "quoted-printable", or "base64" (shorter where few letters are Latin).
+
+        Raises Invalid when there is neither text nor HTML, or an attachment's name or type cannot be.
+        """
+        if not (text or html):
+            raise Invalid("A message needs a text, an HTML, or both.")
+        encoders: dict[str, Encode] = {"quoted-printable": _quoted, "base64": _based}
+        if encoding not in encoders:
+            raise Invalid(f"{encoding!r} is not an encoding of texts: {', '.join(encoders)}.")
+        self._encode = encoders[encoding]
+        self._wants = (text, html)
+        body = _text("plain", encoding, 0) if text else _text("html", encoding, 1)
+        related = [each for each in attachments if each.content_id]
+        page = _text("html", encoding, 1)
+        if html and related:
+            page = _multipart('related; type="text/html"', [page, *map(_file, related)])
+        if text and html:
+            body = _multipart("alternative", [body, page])
+        elif html:
+            body = page
+        others = [each for each in attachments if not (each.content_id and html)]
+        if others:
+            body = _multipart("mixed", [body, *map(_file, others)])
+        self._pieces = _joined([b"MIME-Version: 1.0\r\n", *body])
+        self._dated: tuple[int, bytes] = (-1, b"")
+
+    def build(self, head: Head, *, text: str = "", html: str = "") -> bytes:
+        """Return a whole message. Raises Invalid when an address is not one."""
+        texts = (text, html)
+        parts = [self._head(head)]
+        for piece in self._pieces:
+            parts.append(piece if isinstance(piece, bytes) else self._encode(_lines(texts[piece])))
+        return b"".join(parts)
+
+    def _head(self, head: Head) -> bytes:
+        second = int(head.date.timestamp())
+        if self._dated[0] != second:
+            self._dated = (second, f"Date: {format_datetime(head.date)}\r\n".encode("ascii"))
+        lines = [
+            self._dated[1],
+            headers.mailbox("From", head.from_name, head.from_address),
+            headers.mailbox("To", head.to_name, head.to_address),
+            headers.unstructured("Subject", head.subject),
+            headers.field("Message-ID", f"<{head.message_id}>"),
+        ]
+        if head.reply_to:
+            lines.append(headers.mailbox("Reply-To", "", head.reply_to))
+        ways = [f"<{way}>" for way in (head.unsubscribe, _mailto(head.unsubscribe_mail)) if way]
+        if ways:
+            lines.append(headers.field("List-Unsubscribe", ", ".join(ways)))
+            if head.unsubscribe.startswith("https:"):
+                # One click only where a POST is answered (RFC 8058).
+                lines.append(b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
+        lines.extend(headers.field(name, value) for name, value in head.extra)
+        return b"".join(lines)
+
+
+def _mailto(address: str) -> str:
+    return f"mailto:{address}?subject=unsubscribe" if address else ""
+
+
+Piece = bytes | int
+"""Bytes as they are, or the place of a hole: 0 the text, 1 the HTML."""
+
+
+def _text(kind: str, encoding: str, hole: int) -> list[Piece]:
+    head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    return [head.encode("ascii"), hole]
+
+
+def _file(attachment: Attachment) -> list[Piece]:
+    main, slash, sub = attachment.content_type.partition("/")
+    if not (main.isalnum() and slash and sub) or main == "multipart":
+        raise Invalid(f"{attachment.name}: {attachment.content_type!r} is not a type of content.")
+    if attachment.content_id and not attachment.content_id.isprintable():
+        raise Invalid(f"{attachment.name}: {attachment.content_id!r} cannot be a content id.")
+    place = "inline" if attachment.content_id else "attachment"
+    lines = [
+        headers.field("Content-Type", attachment.content_type),
+        b"Content-Transfer-Encoding: base64\r\n",
+        f"Content-Disposition: {place};\r\n {_filename(attachment.name)}\r\n".encode("ascii"),
+    ]
+    if attachment.content_id:
+        lines.append(headers.field("Content-ID", f"<{attachment.content_id}>"))
+    return [b"".join(lines) + b"\r\n" + _based(attachment.content)]
+
+
+def _filename(name: str) -> str:
+    if name.isascii() and name.isprintable() and len(name) < 60:
+        return 'filename="' + name.replace("\\", "_").replace('"', "_") + '"'
+    # RFC 2231 in pieces, so that no line is too long.
+    quoted = "".join(f"%{byte:02X}" for byte in name.encode("utf-8", "replace"))
+    pieces = [quoted[start : start + 60] for start in range(0, len(quoted), 60)]
+    return ";\r\n ".join(
+        f"filename*{number}*={chr(39).join(('utf-8', '', piece)) if number == 0 else piece}"
+        for number, piece in enumerate(pieces)
+    )
+
+
+def _multipart(kind: str, parts: Sequence[list[Piece]]) -> list[Piece]:
+    # "=_" cannot stand in quoted-printable or base64 (RFC 2045 §6.7): no text can hold the boundary.
+    boundary = f"=_{secrets.token_hex(12)}"
+    pieces: list[Piece] = [f'Content-Type: multipart/{kind};\r\n boundary="{boundary}"\r\n'.encode("ascii")]
+    for part in parts:
+        pieces += [f"\r\n--{boundary}\r\n".encode("ascii"), *part]
+    return [*pieces, f"\r\n--{boundary}--\r\n".encode("ascii")]
+
+
+def _joined(pieces: Sequence[Piece]) -> list[Piece]:
+    joined: list[Piece] = []
+    for piece in pieces:
+        if joined and isinstance(piece, bytes) and isinstance(joined[-1], bytes):
+            joined[-1] += piece
+        else:
+            joined.append(piece)
+    return joined
+
+
+def _lines(text: str) -> bytes:
+    data = text.encode("utf-8", "replace")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    data = data.replace(b"\n", b"\r\n")
+    return data if data.endswith(b"\r\n") else data + b"\r\n"
+
+
+def _quoted(data: bytes) -> bytes:
+    # b2a_qp takes the kind of its soft line breaks from the first line end that it meets: CRLF here.
+    return binascii.b2a_qp(data, istext=True)
+
+
+def _based(data: bytes) -> bytes:
+    text = binascii.b2a_base64(data, newline=False)
+    return b"".join(text[start : start + 76] + b"\r\n" for start in range(0, len(text), 76))

@@ -1,0 +1,134 @@
+"""A mail server that does what a test tells it, on a real socket."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+DROP, HANG = b"DROP", b"HANG"
+OFFERS = ("PIPELINING", "SIZE 10000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
+USUAL = {
+    "GREETING": b"220 sink ESMTP",
+    "MAIL": b"250 2.1.0 ok",
+    "RCPT": b"250 2.1.5 ok",
+    "DATA": b"354 go on",
+    "DOT": b"250 2.0.0 queued",
+    "RSET": b"250 2.0.0 ok",
+    "QUIT": b"221 2.0.0 bye",
+}
+
+
+@dataclass
+class MailServer:
+    """Answers each command with the next of its replies, then with the usual one.
+
+    DROP closes the connection in place of a reply, HANG never answers; `after` closes it after that many
+    bytes of a message.
+    """
+
+    replies: dict[str, Iterable[bytes]] = field(default_factory=dict)
+    offers: tuple[str, ...] = OFFERS
+    after: int | None = None
+    port: int = 0
+    address: str = "127.0.0.1"
+    commands: list[str] = field(default_factory=list)
+    messages: list[bytes] = field(default_factory=list)
+    connections: int = 0
+    open: int = 0
+    most_open: int = 0
+    peers: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.left = {verb: deque(replies) for verb, replies in self.replies.items()}
+
+    def reply(self, verb: str) -> bytes:
+        if self.left.get(verb):
+            return self.left[verb].popleft()
+        if verb == "EHLO":
+            return b"\r\n".join(b"250-" + line.encode() for line in ("sink", *self.offers)) + b"\r\n250 HELP"
+        return USUAL.get(verb, b"502 5.5.1 no")
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        self.peers.append(writer.get_extra_info("peername")[0])
+        try:
+            if await self.say("GREETING", writer):
+                while line := await reader.readline():
+                    self.commands.append(line.decode().rstrip())
+                    verb = line.split(b" ")[0].strip().upper().decode()
+                    if not await self.say(verb, writer):
+                        break
+                    if verb == "DATA" and self.last.startswith(b"354"):
+                        if self.after is not None:
+                            await reader.readexactly(self.after)
+                            break
+                        self.messages.append(await body(reader))
+                        if not await self.say("DOT", writer):
+                            break
+                    if verb == "QUIT":
+                        break
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.open -= 1
+            writer.transport.abort() if self.last == DROP or self.after else writer.close()
+
+    last = b""
+
+    async def say(self, verb: str, writer: asyncio.StreamWriter) -> bool:
+        reply = self.last = self.reply(verb)
+        if reply == DROP:
+            return False
+        if reply == HANG:
+            await asyncio.sleep(3600)
+        # In two pieces, as the network may bring it.
+        writer.write(reply[:2])
+        await writer.drain()
+        writer.write(reply[2:] + b"\r\n")
+        await writer.drain()
+        return not reply.startswith(b"421")
+
+
+async def body(reader: asyncio.StreamReader) -> bytes:
+    lines = []
+    while (line := await reader.readline()) != b".\r\n":
+        if not line:
+            raise ConnectionError
+        lines.append(line.removeprefix(b".") if line.startswith(b".") else line)
+    return b"".join(lines)
+
+
+@asynccontextmanager
+async def listening(server: MailServer) -> AsyncIterator[MailServer]:
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        tasks.add(task)
+        try:
+            await server.talk(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+
+    listener = await asyncio.start_server(talk, server.address, server.port, limit=2**20)
+    server.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        listener.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+def mail_server() -> Callable[..., Any]:
+    """Give `mail_server(**what)`, an asynchronous context in which a MailServer listens."""
+    return lambda **what: listening(MailServer(**what))
