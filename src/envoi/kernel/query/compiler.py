@@ -33,7 +33,7 @@ from envoi.kernel.expression.functions import Group
 from envoi.kernel.expression.kinds import OF_TYPE
 from envoi.kernel.expression.nodes import Value, children
 from envoi.kernel.query.definition import DEFAULT_LINES, Condition, Field, Operation, QueryDef
-from envoi.kernel.query.scope import Place, Scope, Statement, quoted
+from envoi.kernel.query.scope import Place, Scope, Statement, lies_with, quoted
 from envoi.kernel.registry import Attribute, Registry
 from envoi.kernel.rights import Actor
 
@@ -387,7 +387,9 @@ class _Query:
         inside = Scope.of(self.statement, link.target)
         inner = self.conditions(each.conditions, inside.root, place, depth)
         bounds = [f"{inside.alias}.{quoted(t)} = {start.alias}.{quoted(o)}" for o, t in link.join]
-        bounds += inside.conditions() + ([inner.sql] if inner else [])
+        if not lies_with(start.schema, link, inside.schema):
+            bounds += inside.conditions()
+        bounds += [inner.sql] if inner else []
         sql = f"({each.set_operator} (SELECT 1 FROM {inside.from_clause()} WHERE {' AND '.join(bounds)}))"  # noqa: S608 quoted names
         return Fragment(sql, Kind.BOOLEAN, bare=True)
 

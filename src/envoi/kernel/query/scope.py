@@ -145,8 +145,7 @@ class Scope:
                 raise ExpressionError(f"a query passes at most {MOST_JOINS} links.", position=at)
             alias = statement.alias()
             conditions = [f"{alias}.{quoted(t)} = {place.alias}.{quoted(o)}" for o, t in link.join]
-            bound = statement.restriction(target, alias)
-            if bound:
+            if not lies_with(place.schema, link, target) and (bound := statement.restriction(target, alias)):
                 conditions.append(bound)
             self.joins.append(f" LEFT JOIN {quoted(target.table)} {alias} ON {' AND '.join(conditions)}")
             self.multiplied = self.multiplied or link.collection
@@ -290,6 +289,23 @@ class Place:
             problem = f"the computed @{attribute.name} of {self.schema.name} gives {found.kind}, not {kind}."
             raise ExpressionError(problem, position=path.at)
         return Fragment(f"({found.sql})", kind, found.aggregate, found.bare, attribute)
+
+
+def lies_with(schema: Schema, link: Link, target: Schema) -> bool:
+    """Return whether a row behind a link lies where the row lies that it is reached from.
+
+    So it is for the members of a recipient, which lie in the recipient's folder, and back. Every place of a
+    query is bound by what the actor may read, so that the second row needs no bound of its own.
+    """
+    if target.folder:
+        back = target.links[target.folder[0]]
+        turned = {(theirs, own) for own, theirs in link.join}
+        if (back.target, set(back.join), target.folder[1:]) == (schema.name, turned, schema.folder):
+            return True
+    if schema.folder:
+        way = schema.links[schema.folder[0]]
+        return (way.target, way.join, schema.folder[1:]) == (target.name, link.join, target.folder)
+    return False
 
 
 def _unknown_attribute(schema: Schema, name: str) -> str:
