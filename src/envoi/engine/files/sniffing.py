@@ -46,7 +46,8 @@ def detect(source: Source, given: Format | None = None, **fixed: object) -> Form
         raise Invalid(_("%(path)s is empty.") % {"path": source.path.name})
     gzip = bool(fixed.get("gzip", head.startswith(b"\x1f\x8b")))
     if head.startswith(b"PK\x03\x04") or fixed.get("kind") == Kind.XLSX:
-        return _sheet(source, replace(form, kind=Kind.XLSX, header=True, **fixed))  # type: ignore[arg-type]
+        chosen = replace(form, **{"kind": Kind.XLSX, "header": True, **fixed})  # type: ignore[arg-type]
+        return _sheet(source, chosen, said="header" in fixed)
     if gzip:
         head = _first_bytes(source.path, gzip=True)
         if not head:
@@ -192,7 +193,7 @@ def _named_fixed(lines: list[str], form: Format, fixed: dict[str, object]) -> Fo
     return made
 
 
-def _sheet(source: Source, form: Format) -> Format:
+def _sheet(source: Source, form: Format, *, said: bool) -> Format:
     rows: list[list[str]] = []
     for _number, cells in sheets.rows(source.path, form.sheet, form.skip + 1):
         rows.append(list(cells))
@@ -203,7 +204,7 @@ def _sheet(source: Source, form: Format) -> Format:
     first = rows[0]
     while first and not first[-1]:
         first.pop()
-    header = form.header and _is_header([first, *rows[1:]])
+    header = form.header and (said or _is_header([first, *rows[1:]]))
     width = len(first) if header else max(map(len, rows))
     made = replace(form, header=header, columns=named(first if header else [""] * width))
     made.check()

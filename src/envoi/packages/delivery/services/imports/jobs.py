@@ -24,6 +24,7 @@ from envoi.kernel import audit, clock, folders, options
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from envoi.kernel.folders import Access
 from envoi.kernel.models import Folder
+from envoi.kernel.registry import translate
 from envoi.kernel.rights import Actor, Right, actor_of, internal
 from envoi.packages.delivery.models import AT_WORK, Import, ImportBatch, ImportReject, ImportState
 from envoi.packages.delivery.services.imports import (
@@ -83,8 +84,9 @@ def create(
     require(actor, schema)
     source = Source.of(path)
     chosen = folder or _default_folder(schema, actor)
-    if chosen is not None:
-        folders.require(actor, chosen, Access.WRITE)
+    if chosen is None:
+        raise NotAllowed(_("There is no folder of profiles that you may write to."))
+    folders.require(actor, chosen, Access.WRITE)
     job = Import.objects.create(
         label=(name or path.name)[:255],
         schema=schema,
@@ -195,7 +197,7 @@ def drop(job: Import, *, actor: Actor) -> None:
 
 
 def find(job_id: int, *, actor: Actor) -> Import:
-    """Return an import that the actor may see: its own, and those into folders that it may read."""
+    """Return an import that the actor may see: one into a folder that it may read. Raises NotFound."""
     require(actor)
     found = visible(actor).filter(pk=job_id).first()
     if found is None:
@@ -298,7 +300,9 @@ def _begin(job: Import, states: tuple[ImportState, ...], state: ImportState, act
     )
     job.refresh_from_db()
     if not touched:
-        raise Conflict(_("%(label)s is %(state)s.") % {"label": job.label, "state": job.status.label})
+        raise Conflict(
+            _("%(label)s is %(state)s.") % {"label": job.label, "state": translate(job.status.label)}
+        )
 
 
 def _end(job: Import, state: ImportState, error: str = "") -> None:

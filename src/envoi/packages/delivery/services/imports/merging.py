@@ -124,6 +124,8 @@ def _drop_temporary() -> None:
 
 
 def _batch(job: Import, work: Work, upto: int) -> None:
+    # Two imports at once would both find a profile missing, and both make it.
+    tables.one(S("SELECT pg_advisory_xact_lock({}, -1)").format(checkpoint.CLASS))
     now = clock.now()
     tables.run(S("SET LOCAL work_mem = '64MB'"))
     _folders_for(work)
