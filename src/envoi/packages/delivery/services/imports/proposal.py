@@ -10,6 +10,7 @@ from dataclasses import replace
 from envoi.engine import files
 from envoi.engine.files import Format, Source
 from envoi.kernel import registry
+from envoi.kernel.errors import Refused
 from envoi.kernel.registry.types import Type
 from envoi.packages.delivery.services.imports.plan import Operation, Plan, Target, targets_of
 
@@ -69,7 +70,10 @@ def propose(columns: Sequence[str], schema: str = "nms:recipient") -> Plan:
 def propose_for(source: Source, form: Format, schema: str = "nms:recipient") -> Plan:
     """Return the same, with the form of dates and numbers as the first rows have them."""
     plan = propose(form.columns, schema)
-    rows, _bad = files.first_rows(source, form, LOOKED)
+    try:
+        rows, _bad = files.first_rows(source, form, LOOKED)
+    except Refused:
+        return plan  # what is wrong with the file is told when it is read
     types = registry.current()[schema].attributes
     targets: list[Target] = []
     for target in plan.targets:

@@ -301,7 +301,7 @@ def test_kinds_of_files(form: str, tmp_path: Path, db: None) -> None:
         path.write_bytes(text.encode(form))
     detected = files.detect(files.Source.of(path), **fixed)
     assert detected.columns == rows[0]
-    again = files.detect(files.Source.of(path), detected, header=False)
+    again = files.detect(files.Source.of(path), detected, **fixed, header=False)
     assert again.columns == ("column 1", "column 2", "column 3")
     job = imports.create(path, detected, actor=internal())
     imports.start(job, actor=internal(), queue=False)
