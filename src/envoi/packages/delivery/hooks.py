@@ -14,6 +14,7 @@ from envoi.kernel.registry import translate
 from envoi.kernel.rights import Actor
 from envoi.kernel.writing import Preparer, Writer, preparers, writers
 from envoi.packages.delivery.models import (
+    Delivery,
     DeliveryMapping,
     Group,
     Recipient,
@@ -23,10 +24,13 @@ from envoi.packages.delivery.models import (
     Visitor,
 )
 from envoi.packages.delivery.services import (
+    analysis,
     chosen,
     confirmations,
+    deliveries,
     imports,
     lists,
+    log_tables,
     mappings,
     normalise,
     shipping,
@@ -34,14 +38,24 @@ from envoi.packages.delivery.services import (
     suppression,
 )
 
-__all__ = ["confirmations", "imports"]  # imported so that outbox items and work of workers are known
-IN_FOLDERS: tuple[type[Model], ...] = (Recipient, Visitor, SeedMember, Service, Group)
+__all__ = [
+    "analysis",
+    "confirmations",
+    "imports",
+]  # imported so that outbox items and work of workers are known
+IN_FOLDERS: tuple[type[Model], ...] = (Recipient, Visitor, SeedMember, Service, Group, Delivery)
 
 
 @install_steps.answer
 def plant(package: str, actor: Actor) -> list[str]:
-    """Plant countries and target mappings."""
-    return shipping.plant() if package == "delivery" else []
+    """Plant countries, target mappings with their log tables, and templates."""
+    if package != "delivery":
+        return []
+    kept = shipping.plant()
+    for storage in DeliveryMapping.objects.filter(built_in=True).values_list("storage", flat=True):
+        log_tables.make(storage)
+    deliveries.plant()
+    return kept
 
 
 @folder_contents.answer
@@ -126,6 +140,30 @@ def _delete_mapping(key: int, actor: Actor) -> None:
     mappings.delete(found.name, actor=actor)
 
 
+def _delivery(key: int, actor: Actor) -> Delivery:
+    found = deliveries.visible(actor).filter(pk=key).first()
+    if found is None:
+        raise NotFound(_("This delivery is not there any more."))
+    return found
+
+
+def _change_delivery(key: int, values: Mapping[str, Any], actor: Actor) -> None:
+    named = {
+        {
+            "scheduling/validationMode": "validation_mode",
+            "scheduling/contactDate": "contact_date",
+            "batchQuantity": "batch_quantity",
+            "exclusionLog": "exclusion_log",
+        }.get(name, name): value
+        for name, value in values.items()
+    }
+    deliveries.change(_delivery(key, actor), named, actor=actor)
+
+
+def _delete_delivery(key: int, actor: Actor) -> None:
+    deliveries.delete(_delivery(key, actor), actor=actor)
+
+
 def _end_subscription(key: int, actor: Actor) -> None:
     found = Subscription.objects.filter(subscription_id=key).select_related("service").first()
     if found is None:
@@ -155,4 +193,34 @@ def own_writers() -> Mapping[str, Writer]:
             remove=_delete_mapping,
         ),
         "nms:pausedWorkflow": Writer(),
+        "nms:delivery": Writer(
+            fields=frozenset(
+                {
+                    "label",
+                    "code",
+                    "description",
+                    "priority",
+                    "scheduling/validationMode",
+                    "scheduling/contactDate",
+                    "batchQuantity",
+                    "exclusionLog",
+                    "targeting",
+                }
+            ),
+            update=_change_delivery,
+            remove=_delete_delivery,
+        ),
+        **dict.fromkeys(
+            (
+                "nms:deliveryRun",
+                "nms:deliveryPart",
+                "nms:dlvExclusion",
+                "xtk:jobLog",
+                "nms:broadLogMsg",
+                "nms:broadLogRcp",
+                "nms:exclLogRcp",
+                "nms:address",
+            ),
+            Writer(),
+        ),
     }

@@ -1,7 +1,23 @@
 """Tables of delivery."""
 
+from envoi.packages.delivery.models.address import Address, AddressStatus
 from envoi.packages.delivery.models.consent import Consent, ConsentAction
 from envoi.packages.delivery.models.country import Country
+from envoi.packages.delivery.models.delivery import (
+    Delivery,
+    DeliveryMode,
+    DeliveryState,
+    Priority,
+    ValidationMode,
+)
+from envoi.packages.delivery.models.delivery_run import (
+    DeliveryPart,
+    DeliveryRun,
+    DlvExclusion,
+    JobLevel,
+    JobLog,
+    RunStep,
+)
 from envoi.packages.delivery.models.group import Group, GroupType, RcpGrpRel
 from envoi.packages.delivery.models.import_job import (
     AT_WORK,
@@ -9,6 +25,16 @@ from envoi.packages.delivery.models.import_job import (
     ImportBatch,
     ImportReject,
     ImportState,
+)
+from envoi.packages.delivery.models.log import (
+    BroadLogMsg,
+    BroadLogRcp,
+    ExclLogRcp,
+    FailureReason,
+    FailureType,
+    Flag,
+    MessageStatus,
+    Qualification,
 )
 from envoi.packages.delivery.models.mapping import DeliveryMapping
 from envoi.packages.delivery.models.paused_workflow import PausedWorkflow
@@ -32,14 +58,28 @@ from envoi.packages.delivery.models.visitor import Visitor, VisitorOrigin
 
 __all__ = [
     "AT_WORK",
+    "Address",
     "AddressQuality",
+    "AddressStatus",
+    "BroadLogMsg",
+    "BroadLogRcp",
     "Channel",
     "Confirmation",
     "Consent",
     "ConsentAction",
     "Country",
+    "Delivery",
     "DeliveryMapping",
+    "DeliveryMode",
+    "DeliveryPart",
+    "DeliveryRun",
+    "DeliveryState",
+    "DlvExclusion",
     "EmailFormat",
+    "ExclLogRcp",
+    "FailureReason",
+    "FailureType",
+    "Flag",
     "Gender",
     "Group",
     "GroupType",
@@ -47,9 +87,15 @@ __all__ = [
     "ImportBatch",
     "ImportReject",
     "ImportState",
+    "JobLevel",
+    "JobLog",
+    "MessageStatus",
     "PausedWorkflow",
+    "Priority",
+    "Qualification",
     "RcpGrpRel",
     "Recipient",
+    "RunStep",
     "SeedMember",
     "Service",
     "ServiceMode",
@@ -60,6 +106,7 @@ __all__ = [
     "Subscription",
     "Suppression",
     "SuppressionKind",
+    "ValidationMode",
     "ValidityUnit",
     "Visitor",
     "VisitorOrigin",

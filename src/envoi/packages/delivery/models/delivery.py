@@ -1,0 +1,176 @@
+"""Deliveries and their templates (delivery.md §2.1, §2.3)."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+
+from envoi.kernel.models import Folder, Operator
+from envoi.kernel.registry import Declaration
+from envoi.packages.delivery.models.mapping import DeliveryMapping
+from envoi.packages.delivery.models.person import Channel, number, text
+
+
+class DeliveryState(models.IntegerChoices):
+    """How far a delivery is. `services/deliveries/states.py` says which state may follow which."""
+
+    EDITING = 0, "being edited"
+    TARGET_PENDING = 11, "targeting pending"
+    TARGETING = 12, "target calculation in progress"
+    TARGET_READY = 15, "target ready"
+    PREPARATION_PENDING = 21, "message preparation pending"
+    PREPARING = 25, "message preparation in progress"
+    EXTRACTION = 35, "extraction pending"
+    READY = 45, "ready to be delivered"
+    START_PENDING = 51, "start pending"
+    IN_PROGRESS = 55, "in progress"
+    RETRY_PENDING = 61, "retry pending"
+    RETRYING = 62, "retry in progress"
+    PAUSE_ASKED = 71, "pause requested"
+    PAUSING = 72, "pause in progress"
+    PAUSED = 75, "paused"
+    STOP_ASKED = 81, "stop requested"
+    STOPPING = 82, "stop in progress"
+    STOPPED = 85, "stopped"
+    FAILED = 87, "failed"
+    FINISHED = 95, "finished"
+    DELETED = 100, "deleted"
+
+
+class DeliveryMode(models.IntegerChoices):
+    """Who sends. The product documents 1 and 4; external delivery (a file for a provider) is our 2."""
+
+    BULK = 1, "bulk"
+    EXTERNAL = 2, "external"
+    MID_SOURCING = 4, "mid-sourcing"
+
+
+class ValidationMode(models.IntegerChoices):
+    """What follows an analysis without errors (delivery.md §2.4)."""
+
+    MANUAL = 0, "manual"
+    SEMI_AUTOMATIC = 1, "semi-automatic"
+    """Starts by itself unless the analysis has warned."""
+    AUTOMATIC = 2, "automatic"
+
+
+class Priority(models.IntegerChoices):
+    """Orders deliveries, never the messages of one."""
+
+    VERY_LOW = 0, "very low"
+    LOW = 1, "low"
+    NORMAL = 2, "normal"
+    HIGHER = 3, "higher than normal"
+    HIGH = 4, "high"
+    VERY_HIGH = 5, "very high"
+
+
+class Delivery(models.Model):
+    """One delivery, or with `is_model` a template of deliveries."""
+
+    delivery_id = models.BigAutoField(primary_key=True)
+    internal_name = models.CharField(max_length=64, unique=True)
+    label = models.CharField(max_length=128)
+    code = text(64)
+    description = models.TextField(blank=True, default="")
+    is_model = models.BooleanField(default=False)
+    built_in = models.BooleanField(default=False)
+    """A template that the product ships: to be duplicated, never deleted."""
+    message_type = models.SmallIntegerField(choices=Channel.choices, default=Channel.EMAIL)
+    delivery_mode = models.SmallIntegerField(choices=DeliveryMode.choices, default=DeliveryMode.BULK)
+    fcp = models.BooleanField(default=False)
+    """A proof."""
+    mapping = models.ForeignKey(DeliveryMapping, on_delete=models.PROTECT, related_name="+")
+    folder = models.ForeignKey(Folder, on_delete=models.PROTECT, related_name="+")
+    folder_process = models.ForeignKey(
+        Folder, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    """Of a template: where deliveries made of it go."""
+    state = models.SmallIntegerField(choices=DeliveryState.choices, default=DeliveryState.EDITING)
+    delete_status = number()
+    """Other than 0: to be removed by the nightly cleanup."""
+    priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
+    validation_mode = models.SmallIntegerField(choices=ValidationMode.choices, default=ValidationMode.MANUAL)
+    contact_date = models.DateTimeField(null=True, blank=True)
+    batch_quantity = models.IntegerField(default=0)
+    """Messages of a part; 0 for what suits the size of the target."""
+    exclusion_log = models.BooleanField(default=False)
+    """Whether those who are excluded are kept in the exclusion log rather than in the delivery log."""
+    targeting: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
+    """See `services/deliveries/targeting.py`."""
+    run_id = models.BigIntegerField(null=True, blank=True)
+    """The latest analysis."""
+    total_target = models.BigIntegerField(default=0)
+    reject = models.BigIntegerField(default=0)
+    to_deliver = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField()
+    created_by = models.ForeignKey(
+        Operator, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    modified_at = models.DateTimeField()
+
+    if TYPE_CHECKING:
+        folder_id: int
+        folder_process_id: int | None
+        mapping_id: int
+
+    SCHEMA = Declaration(
+        "nms:delivery",
+        label="Deliveries",
+        singular="Delivery",
+        folder="folder",
+        names={
+            "fcp": "FCP",
+            "folder_process": "folderProcess",
+            "validation_mode": "scheduling/validationMode",
+            "contact_date": "scheduling/contactDate",
+            "total_target": "properties/totalTarget",
+            "reject": "properties/reject",
+            "to_deliver": "properties/toDeliver",
+            "created_at": "created",
+            "modified_at": "lastModified",
+            "run_id": "run-id",
+        },
+        labels={
+            "code": "Delivery code",
+            "is_model": "Template",
+            "fcp": "Proof",
+            "mapping": "Target mapping",
+            "folder_process": "Execution folder",
+            "delivery_mode": "Delivery mode",
+            "message_type": "Channel",
+            "validation_mode": "Approval mode",
+            "batch_quantity": "Messages of a part",
+            "exclusion_log": "Excluded apart",
+            "run_id": "Latest analysis",
+            "total_target": "Initial population",
+            "reject": "Rejected by rules",
+            "to_deliver": "Messages to deliver",
+        },
+        read_only=frozenset(
+            {
+                "is_model", "built_in", "message_type", "fcp", "mapping", "state", "delete_status", "run_id",
+                "total_target", "reject", "to_deliver", "created_at", "created_by", "modified_at",
+            }
+        ),
+        collections={"folder": "delivery"},
+    )  # fmt: skip
+
+    class Meta:
+        db_table = "nms_delivery"
+        ordering = ("-delivery_id",)
+        indexes = (
+            models.Index(fields=("folder", "-delivery_id"), name="nms_delivery_folder"),
+            models.Index(
+                fields=("state",),
+                condition=models.Q(state__gt=0) & models.Q(state__lt=85),
+                name="nms_delivery_live",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def status(self) -> DeliveryState:
+        """The state as a member of its enumeration."""
+        return DeliveryState(self.state)

@@ -1,0 +1,77 @@
+"""What happened to a delivery, line by line (the product's XtkJobLog)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from envoi.kernel import clock
+from envoi.kernel.errors import Broken
+from envoi.kernel.registry import translate
+from envoi.kernel.rights import Actor
+from envoi.packages.delivery.models import (
+    Delivery,
+    DeliveryRun,
+    FailureReason,
+    JobLevel,
+    JobLog,
+)
+
+TEXTS: Mapping[str, str] = {
+    "created": gettext_noop("Made from the template %(template)s."),
+    "analysis": gettext_noop("Analysis started."),
+    "target": gettext_noop("Target: %(count)s."),
+    "excluded": gettext_noop("Excluded: %(count)s (%(reason)s)."),
+    "control": gettext_noop("Control group: %(count)s get no message."),
+    "seeds": gettext_noop("Seed addresses added: %(count)s."),
+    "ready": gettext_noop("Analysis ended: %(count)s messages to deliver."),
+    "confirmed": gettext_noop("Confirmed."),
+    "past": gettext_noop("The contact date is in the past: the messages go out at once."),
+    "unaddressed": gettext_noop(
+        "Seed addresses without an address for this channel are left out: %(count)s."
+    ),
+    "nobody": gettext_noop(
+        "There is nobody to deliver to: look at the target and at the causes of exclusions."
+    ),
+    "proof": gettext_noop("The target of a proof is %(count)s; at most %(most)s are possible."),
+    "failed": gettext_noop("The analysis failed: %(error)s"),
+}
+"""Code -> English text; a text is made when somebody reads it, in the reader's language."""
+
+
+def write(
+    delivery: Delivery,
+    code: str,
+    *,
+    actor: Actor,
+    run: DeliveryRun | None = None,
+    level: JobLevel = JobLevel.INFO,
+    **detail: Any,
+) -> JobLog:
+    """Write a line, in the caller's transaction. `detail` fills the text of `code` in `TEXTS`."""
+    if code not in TEXTS:
+        raise Broken(f"The log of deliveries has no line {code!r}.")
+    return JobLog.objects.create(
+        delivery=delivery,
+        run=run,
+        level=level,
+        code=code,
+        detail=detail,
+        at=clock.now(),
+        operator_name=actor.name[:64],
+    )
+
+
+def text(line: JobLog) -> str:
+    """Return a line in the reader's language."""
+    detail = dict(line.detail)
+    if "reason" in detail:
+        detail["reason"] = translate(FailureReason(detail["reason"]).label)
+    return _(TEXTS[line.code]) % detail
+
+
+def worst(run: DeliveryRun) -> JobLevel:
+    """Return the highest level among the lines of an analysis."""
+    found = JobLog.objects.filter(run=run).order_by("-level").values_list("level", flat=True).first()
+    return JobLevel(found or 0)

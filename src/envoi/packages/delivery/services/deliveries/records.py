@@ -1,0 +1,215 @@
+"""Deliveries and templates as records: made, changed, copied, confirmed, deleted (delivery.md §2.4, §2.5).
+
+Whoever does so has PREPARE DELIVERIES and may write in the folder of the delivery; confirming takes START
+DELIVERIES.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from envoi.kernel import audit, clock, folders
+from envoi.kernel.errors import Conflict, Invalid, NotFound
+from envoi.kernel.folders import Access
+from envoi.kernel.models import Folder
+from envoi.kernel.registry import translate
+from envoi.kernel.rights import Actor, Right
+from envoi.packages.delivery.models import (
+    Delivery,
+    DeliveryRun,
+    DeliveryState,
+    JobLevel,
+    Priority,
+    RunStep,
+    ValidationMode,
+)
+from envoi.packages.delivery.services.deliveries import job_log, states, targeting
+
+ENTITY = "nms:delivery"
+FOLDER = "deliveries"
+TEMPLATES = "deliveryTemplates"
+_NAME = re.compile(r"^[A-Za-z_][\w-]{0,63}$", re.ASCII)
+_CARRIED = (
+    "code", "description", "message_type", "delivery_mode", "mapping", "priority", "validation_mode",
+    "exclusion_log", "targeting",
+)  # fmt: skip
+"""What a copy takes from what it is made of. The quantity of a part is not (delivery.md §2.8)."""
+CHANGEABLE = frozenset(
+    {
+        "label", "code", "description", "priority", "validation_mode", "contact_date", "batch_quantity",
+        "exclusion_log", "targeting",
+    }
+)  # fmt: skip
+_ANEW = frozenset({"contact_date", "batch_quantity", "exclusion_log", "targeting"})
+"""A change of these makes a new analysis necessary."""
+
+
+def visible(actor: Actor) -> QuerySet[Delivery]:
+    """Return the deliveries and templates that the actor sees."""
+    return Delivery.objects.filter(
+        folder_id__in=folders.readable(actor).queryset(), delete_status=0
+    ).select_related("folder", "mapping")
+
+
+def find(name: str, *, actor: Actor) -> Delivery:
+    """Return a delivery or template by its internal name. Raises NotFound."""
+    found = visible(actor).filter(internal_name=name).first()
+    if found is None:
+        raise NotFound(_("There is no delivery %(name)r, or you have no right to see it.") % {"name": name})
+    return found
+
+
+def create(
+    template: Delivery,
+    *,
+    actor: Actor,
+    label: str = "",
+    name: str = "",
+    folder: Folder | None = None,
+    as_template: bool = False,
+    proof: bool = False,
+    **values: Any,
+) -> Delivery:
+    """Make a delivery of a template, or of another delivery: its copy, being edited, without its results.
+
+    Without a folder it goes where the template says, else to the folder of deliveries (of templates, with
+    `as_template`). Without a name it is called `DM<id>`. `values` are those of `CHANGEABLE`. Raises
+    NotAllowed, Invalid, Conflict for a name that is taken.
+    """
+    actor.require(Right.PREPARE_DELIVERIES, to=_("prepare deliveries"))
+    where = folder or template.folder_process or _default_folder(TEMPLATES if as_template else FOLDER)
+    folders.require(actor, where, Access.WRITE)
+    if name and not _NAME.match(name):
+        raise Invalid(
+            _("%(name)r is no internal name: letters, digits, _ and -, at most 64.") % {"name": name}
+        )
+    given = _checked({"label": label or template.label, **values}, proof=proof)
+    with transaction.atomic(), connection.cursor() as cursor:
+        if name and Delivery.objects.filter(internal_name=name).exists():
+            raise Conflict(_("There is a delivery %(name)r already.") % {"name": name})
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('nms_delivery', 'delivery_id'))")
+        row = cursor.fetchone()
+        number = int(row[0]) if row else 0
+        now = clock.now()
+        fields = {field: getattr(template, field) for field in _CARRIED} | given
+        made = Delivery.objects.create(
+            delivery_id=number,
+            internal_name=name or f"DM{number}",
+            folder=where,
+            is_model=as_template,
+            fcp=proof,
+            created_at=now,
+            created_by_id=actor.operator_id or None,
+            modified_at=now,
+            **fields,
+        )
+        job_log.write(made, "created", actor=actor, template=template.label)
+        audit.record(actor, ENTITY, made.internal_name, audit.CREATED, made.pk)
+        return made
+
+
+def change(delivery: Delivery, values: Mapping[str, Any], *, actor: Actor) -> Delivery:
+    """Change properties, those of `CHANGEABLE`. One that is ready goes back to being edited when the change
+    makes a new analysis necessary; its messages stay until then, and nobody can confirm them.
+
+    Raises NotAllowed, Invalid, Conflict for a delivery that is analysed or on its way.
+    """
+    actor.require(Right.PREPARE_DELIVERIES, to=_("prepare deliveries"))
+    folders.require(actor, delivery.folder, Access.WRITE)
+    given = _checked(values, proof=delivery.fcp)
+    anew = any(given[name] != getattr(delivery, name) for name in _ANEW & given.keys())
+    with transaction.atomic():
+        if delivery.status not in states.EDITABLE:
+            raise Conflict(
+                _("%(label)s is %(state)s: it cannot be changed.")
+                % {"label": delivery.label, "state": translate(delivery.status.label)}
+            )
+        touched = Delivery.objects.filter(pk=delivery.pk, state=delivery.state).update(
+            modified_at=clock.now(), **given, **({"state": DeliveryState.EDITING} if anew else {})
+        )
+        if not touched:
+            raise Conflict(_("%(label)s is in another state by now: look again.") % {"label": delivery.label})
+        audit.record(
+            actor, ENTITY, delivery.internal_name, audit.MODIFIED, delivery.pk, {"changed": sorted(given)}
+        )
+    delivery.refresh_from_db()
+    return delivery
+
+
+def confirm(delivery: Delivery, *, actor: Actor) -> None:
+    """Let a delivery that is ready be sent: at its contact date, or at once.
+
+    Raises NotAllowed without START DELIVERIES, Conflict when it is not ready or its analysis has an error.
+    """
+    actor.require(Right.START_DELIVERIES, to=_("start deliveries"))
+    folders.require(actor, delivery.folder, Access.WRITE)
+    with transaction.atomic():
+        run = DeliveryRun.objects.filter(pk=delivery.run_id, step=RunStep.READY).first()
+        if delivery.status is DeliveryState.READY and (run is None or job_log.worst(run) is JobLevel.ERROR):
+            raise Conflict(
+                _("The analysis of %(label)s has errors: correct them and analyse it again.")
+                % {"label": delivery.label}
+            )
+        states.move(delivery, DeliveryState.START_PENDING)
+        job_log.write(delivery, "confirmed", actor=actor, run=run)
+        audit.record(actor, ENTITY, delivery.internal_name, "Confirm", delivery.pk)
+
+
+def delete(delivery: Delivery, *, actor: Actor) -> None:
+    """Mark a delivery for the nightly cleanup, which takes its messages along.
+
+    Raises NotAllowed, Conflict for a template of the product and for what is analysed or on its way.
+    """
+    actor.require(Right.PREPARE_DELIVERIES, to=_("delete deliveries"))
+    folders.require(actor, delivery.folder, Access.DELETE)
+    if delivery.built_in:
+        raise Conflict(_("%(name)s belongs to the product and stays.") % {"name": delivery.label})
+    if delivery.status in states.RUNNING | states.ANALYSED:
+        raise Conflict(_("Stop %(label)s before you delete it.") % {"label": delivery.label})
+    with transaction.atomic():
+        touched = Delivery.objects.filter(pk=delivery.pk, state=delivery.state).update(
+            delete_status=1, modified_at=clock.now()
+        )
+        if not touched:
+            raise Conflict(_("%(label)s is in another state by now: look again.") % {"label": delivery.label})
+        audit.record(actor, ENTITY, delivery.internal_name, audit.DELETED, delivery.pk)
+
+
+def _checked(values: Mapping[str, Any], *, proof: bool) -> dict[str, Any]:
+    if strange := sorted(set(values) - CHANGEABLE):
+        raise Invalid(_("A delivery has no property %(name)r that can be set.") % {"name": strange[0]})
+    given = dict(values)
+    if "label" in given:
+        given["label"] = str(given["label"] or "").strip()
+        if not 0 < len(given["label"]) <= 128:
+            raise Invalid(_("A delivery needs a label of at most 128 characters."))
+    if given.get("batch_quantity", 0) < 0:
+        raise Invalid(_("The messages of a part must be 0, or a number above it."))
+    if "priority" in given:
+        given["priority"] = _one_of(Priority, given["priority"])
+    if "validation_mode" in given:
+        given["validation_mode"] = _one_of(ValidationMode, given["validation_mode"])
+    moment = given.get("contact_date")
+    if moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None):
+        raise Invalid(_("The contact date needs a time with its zone."))
+    if "targeting" in given:
+        targeting.read(given["targeting"], proof=proof)
+    return given
+
+
+def _one_of(choices: Any, value: Any) -> int:
+    if value not in choices.values:
+        raise Invalid(_("%(value)r is not one of %(known)s.") % {"value": value, "known": choices.values})
+    return int(value)
+
+
+def _default_folder(name: str) -> Folder:
+    found = Folder.objects.filter(name=name).first()
+    if found is None:
+        raise NotFound(_("There is no folder %(name)r.") % {"name": name})
+    return found
