@@ -9,7 +9,10 @@ import pytest
 
 from envoi.console import diagram, layout
 from envoi.console.diagram import Node, Picture, Way
+from envoi.console.icons import SYMBOLS
+from envoi.console.kinds import KINDS, kind
 from envoi.console.layout import COLUMN, HEIGHT, ROW, WIDTH, Edge
+from envoi.engine.activities import kinds
 
 
 def node(name: str, **settings) -> Node:
@@ -190,3 +193,10 @@ def test_the_export_stands_alone(clock):
 )
 def test_a_label_takes_at_most_two_lines(label, lines):
     assert diagram._lines(label) == lines
+
+
+def test_every_type_has_a_name_and_an_icon():
+    for name in kinds():
+        assert str(kind(name).label) != name, name
+        assert kind(name).icon in SYMBOLS, name
+    assert set(KINDS) - set(kinds()) == {"delivery"}

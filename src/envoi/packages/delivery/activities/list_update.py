@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from django.utils.translation import gettext_lazy as lazy
 from django.utils.translation import gettext_noop as _
 
 from envoi.engine import population, scripts, targeting, worktable
@@ -37,6 +38,8 @@ class ListUpdate(ActivityType):
 
     type = "listUpdate"
     family = "action"
+    label = lazy("List update")
+    icon = "list"
     ways = ()
     effects = True
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import connection
+from django.utils.translation import gettext_lazy as lazy
 from django.utils.translation import gettext_noop as _
 
 from envoi.engine import population, targeting
@@ -34,6 +35,8 @@ class MergeProfiles(ActivityType):
 
     type = "mergeProfiles"
     family = "action"
+    label = lazy("Merge of profiles")
+    icon = "join"
     ways = ()
     effects = True
 

@@ -6,6 +6,7 @@ XML tag: readList (our choice).
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.utils.translation import gettext_lazy as lazy
 from django.utils.translation import gettext_noop as _
 
 from envoi.engine import population, scripts, targeting, worktable
@@ -42,6 +43,8 @@ class ReadList(ActivityType):
 
     type = "readList"
     family = "targeting"
+    label = lazy("Read list")
+    icon = "list"
     ways = (("result", "result"),)
 
     def check(self, activity: Activity, definition: Definition) -> Iterable[tuple[str, Mapping[str, Any]]]:

@@ -6,6 +6,7 @@ XML tag: subscription (our choice).
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.utils.translation import gettext_lazy as lazy
 from django.utils.translation import gettext_noop as _
 
 from envoi.engine import population
@@ -25,6 +26,8 @@ class SubscriptionServices(ActivityType):
 
     type = "subscription"
     family = "action"
+    label = lazy("Subscription services")
+    icon = "tag"
     ways = ()
     effects = True
 

@@ -9,6 +9,7 @@ from envoi.console.navigation import Entry, Word
 from envoi.console.records.form import Form, Section, Tab
 from envoi.kernel.rights import Right
 from envoi.packages.delivery.console import suppression
+from envoi.packages.delivery.models import Recipient
 
 _IMPORT = frozenset({Right.RECIPIENT_IMPORT, Right.IMPORT})
 _PERSON = (
@@ -61,6 +62,14 @@ def own_pages() -> Pages:
         forms={
             "nms:recipient": Form(
                 sections=_PERSON,
+                columns=(
+                    Recipient.SCHEMA.text,
+                    "@email",
+                    "@mobilePhone",
+                    "[location/@city]",
+                    "[country/@label]",
+                    "@lastModified",
+                ),
                 tabs=(Tab(lazy("Profile"), "delivery:recipient"),),
                 page=lambda key: reverse("delivery:recipient", args=[key]),
             ),
