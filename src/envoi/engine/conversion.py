@@ -106,9 +106,9 @@ def S(text: str) -> sql.SQL:  # noqa: N802
     return sql.SQL(cast("LiteralString", text))
 
 
-def text_of(cell: sql.Composable, rule: Rule) -> sql.Composable:
+def text_of(cell: sql.Composable, rule: Rule, *, blanks: bool = True) -> sql.Composable:
     """SQL of a cell's text as it is meant: trimmed, in its case, mapped; NULL when it is empty."""
-    if rule.trim:
+    if rule.trim and blanks:
         cell = S("btrim({}, {})").format(cell, _BLANK)
     cell = S("nullif({}, '')").format(cell)
     if rule.values:

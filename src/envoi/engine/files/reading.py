@@ -51,6 +51,8 @@ class Batch:
     raw: bytes | None = None
     rows: tuple[tuple[int, tuple[str, ...]], ...] = ()
     bad: tuple[Bad, ...] = field(default=())
+    blanks: bool = True
+    """False when no cell has a blank before or behind it, so that none needs to be looked for."""
 
 
 def batches(source: Source, form: Format, start: Position | None = None) -> Generator[Batch]:
@@ -197,7 +199,7 @@ def _parsed(block: _Block, form: Format) -> Batch:
         return _fixed(text, line, end, form)
     if (plain := _plain(raw, form)) is not None:
         count = plain.count(b"\n")
-        return Batch(end, line, count, raw=plain)
+        return Batch(end, line, count, raw=plain, blanks=_has_blanks(plain, form))
     return _separated(text, line, end, form)
 
 
@@ -234,6 +236,15 @@ def _plain(raw: bytes, form: Format) -> bytes | None:
     if max(map(len, lines)) > LONGEST_CELL or not all(lines):
         return None
     return raw
+
+
+def _has_blanks(raw: bytes, form: Format) -> bool:
+    """Return whether a cell of a plain block may begin or end with a blank."""
+    delimiter = form.delimiter.encode()
+    wide = (b"\xc2\xa0", b"\xe3\x80\x80")
+    around = (b" " + delimiter, delimiter + b" ", b" \n", b"\n ")
+    tabs = () if delimiter == b"\t" else (b"\t",)
+    return raw.startswith(b" ") or any(sign in raw for sign in (*around, *tabs, *wide))
 
 
 def _separated(text: str, line: int, end: Position, form: Format) -> Batch:

@@ -45,9 +45,9 @@ class Value:
     sql_type: str
 
 
-def text_of(sink: Sink) -> sql.Composable:
+def text_of(sink: Sink, *, blanks: bool = True) -> sql.Composable:
     """SQL of a cell's text as it is meant: trimmed, in its case, mapped; NULL when it is empty."""
-    return conversion.text_of(S("s.{}").format(I(sink.raw)), sink.target)
+    return conversion.text_of(S("s.{}").format(I(sink.raw)), sink.target, blanks=blanks)
 
 
 def value_of(sink: Sink, x: sql.Composable, *, zone: str, forms: Forms) -> Value:

@@ -54,6 +54,8 @@ class Work:
     keys: tuple[Value, ...]
     slow: bool
     """Whether there is a table of cleaned values."""
+    blanks: bool
+    """Whether cells may have blanks around them, which are costly to look for."""
     actor: Actor
 
     @property
@@ -75,7 +77,7 @@ def prepare(job: Import, *, actor: Actor) -> Work:
         value_of(sink, S("x.{}").format(I(sink.raw)), zone=plan.zone, forms=forms) for sink in found
     )
     keys = tuple(v for key in plan.keys for v in values if v.sink.target.attribute == key)
-    return Work(plan, registry.current()[job.schema], values, keys, slow, actor)
+    return Work(plan, registry.current()[job.schema], values, keys, slow, tables.has_blanks(job), actor)
 
 
 def find_doubles(job: Import, *, actor: Actor) -> None:
@@ -172,7 +174,10 @@ def _cells(
     job: Import, work: Work, values: Sequence[Value], low: int | None = None, high: int | None = None
 ) -> sql.Composable:
     """Return a FROM clause with `x` (the cells as texts) and `n` (the cleaned values) of the lines wanted."""
-    cells = [S("s.line"), *(S("{} AS {}").format(text_of(v.sink), I(v.sink.raw)) for v in values)]
+    cells = [
+        S("s.line"),
+        *(S("{} AS {}").format(text_of(v.sink, blanks=work.blanks), I(v.sink.raw)) for v in values),
+    ]
     limits = S("s.line > {} AND s.line <= {}").format(low, high) if low is not None else S("true")
     # OFFSET 0 keeps the cells from being worked out again wherever they are named.
     clause = S("(SELECT {} FROM {} s WHERE {} OFFSET 0) x").format(

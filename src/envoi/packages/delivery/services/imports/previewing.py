@@ -130,6 +130,7 @@ def _tried(
         )
         tables.make_staging(job, len(form.columns))
         staging.put(job, form, rows)
+        tables.note_blanks(job)
         cleaning.clean_once(job, plan, found, actor=actor)
         tables.run(S("CREATE UNLOGGED TABLE {} (line bigint)").format(I(tables.doubles(job))))
         work = merging.prepare(job, actor=actor)

@@ -72,6 +72,8 @@ def _begin(job: Import, form: Format) -> None:
 
 def _store(job: Import, form: Format, group: Sequence[Batch]) -> None:
     with transaction.atomic():
+        if any(batch.blanks for batch in group):
+            tables.note_blanks(job)
         rows = sum(batch.count for batch in group)
         last = job.last_line
         with tables.cursor() as at:

@@ -83,6 +83,18 @@ def drop_before(job: Import) -> None:
     run(S("DROP TABLE IF EXISTS {}").format(I(job.before)))
 
 
+def note_blanks(job: Import) -> None:
+    """Note with the staging table that cells of it may have blanks around them."""
+    run(S("COMMENT ON TABLE {} IS 'blanks'").format(I(job.staging)))
+
+
+def has_blanks(job: Import) -> bool:
+    """Return whether cells of the staging table may have blanks around them."""
+    with cursor() as at:
+        row = at.execute("SELECT obj_description(to_regclass(quote_ident(%s)))", (job.staging,)).fetchone()
+    return row is not None and row[0] is not None
+
+
 def exists(name: str) -> bool:
     """Return whether a table is there."""
     with cursor() as at:
