@@ -57,7 +57,7 @@ def _import(actor: Actor, profiles: int) -> None:
             file,
             form,
             actor=actor,
-            plan=replace(plan, keys=("account",), region="FR"),
+            plan=replace(plan, keys=("account",), service=NEWSLETTER, region="FR"),
             name="Profiles of the shops",
             folder=folders.find("recipients", actor=actor),
         )
