@@ -62,6 +62,10 @@ class Maker:
             values["operator_id"] = self.made["xtk:operator"]
         names, places = ", ".join(f'"{name}"' for name in values), ", ".join(["%s"] * len(values))
         with connection.cursor() as cursor:
+            cursor.execute("SELECT relkind = 'p' FROM pg_class WHERE oid = %s::regclass", [schema.table])
+            if cursor.fetchone() == (True,):  # whatever the number, there is a place for the row
+                rest = f"CREATE TABLE IF NOT EXISTS tst_{schema.table} PARTITION OF {schema.table} DEFAULT"
+                cursor.execute(rest)
             key = schema.key[0]
             cursor.execute(
                 f"INSERT INTO {schema.table} ({names}) VALUES ({places}) RETURNING {key}",
