@@ -52,6 +52,7 @@ def own_pages() -> Pages:
     return Pages(
         urls=(path("", include("envoi.packages.delivery.console.urls")),),
         entries=(
+            Entry(Word.DELIVERIES, lazy("All deliveries"), "delivery:deliveries", position=0),
             Entry(Word.PROFILES, lazy("Recipients"), "delivery:recipients", position=0),
             Entry(Word.PROFILES, lazy("Lists"), "delivery:lists", position=10),
             Entry(Word.PROFILES, lazy("Services"), "delivery:services", position=20),
@@ -78,6 +79,20 @@ def own_pages() -> Pages:
             "nms:group": Form(
                 tabs=(Tab(lazy("Members"), "delivery:list"),),
                 page=lambda key: reverse("delivery:list", args=[key]),
+            ),
+            "nms:delivery": Form(
+                tabs=(Tab(lazy("Analysis"), "delivery:delivery"),),
+                columns=(
+                    "@label",
+                    "@internalName",
+                    "@state",
+                    "@messageType",
+                    "[properties/@toDeliver]",
+                    "[scheduling/@contactDate]",
+                    "@lastModified",
+                ),
+                hidden=frozenset({"targeting"}),
+                page=lambda key: reverse("delivery:delivery", args=[key]),
             ),
             "nms:service": Form(
                 tabs=(Tab(lazy("Subscribers"), "delivery:service"),),

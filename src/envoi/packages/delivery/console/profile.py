@@ -78,7 +78,7 @@ def profile(request: HttpRequest, number: int) -> HttpResponse:
     context: dict[str, Any] = {
         "person": person,
         "name": str(person),
-        "initials": _initials(person),
+        "monogram": _initials(person),
         "ways": ways,
         "reachable": any(way.allowed for way in ways),
         "address_lines": _postal(person),

@@ -50,6 +50,7 @@ def test_the_card_says_who_it_is_and_whether_we_may_write(admin: Client, ann: in
     page = text(admin, f"/recipients/{ann}")
     for said in ("Ann Lee", "ann@example.org", "Lyon", "France", "Can be contacted", "+33612345678"):
         assert said in page
+    assert re.findall(r'class="ava[^>]*>(\w+)<', page) == ["M", "AL"]
     suppression.add(["ann@example.org"], actor=admin_actor())
     assert "on the suppression list" in text(admin, f"/recipients/{ann}")
     Recipient.objects.filter(pk=ann).update(black_list=1)

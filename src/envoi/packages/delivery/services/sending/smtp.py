@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
+from typing import cast
 
 from envoi.packages.delivery.services.sending.outcomes import (
     Message,
@@ -156,10 +157,9 @@ class Session(asyncio.Protocol):
     # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 for the type checker
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         # With limits of 0 `pause_writing` says exactly that something has not gone to the kernel yet.
-        transport.set_write_buffer_limits(0)
+        self._transport.set_write_buffer_limits(0)
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -1,13 +1,23 @@
 """A mail server that does what a test tells it, on a real socket."""
 
 import asyncio
+import datetime
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import dns.asyncresolver
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 DROP, HANG = b"DROP", b"HANG"
 OFFERS = ("PIPELINING", "SIZE 10000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
@@ -132,3 +142,87 @@ async def listening(server: MailServer) -> AsyncIterator[MailServer]:
 def mail_server() -> Callable[..., Any]:
     """Give `mail_server(**what)`, an asynchronous context in which a MailServer listens."""
     return lambda **what: listening(MailServer(**what))
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """A DNS server on UDP. `zone`: (name, type) -> records as text, or a code; None: no answer at all."""
+
+    def __init__(self, zone: dict[tuple[str, str], list[str] | str | None]) -> None:
+        self.zone = zone
+        self.asked: list[tuple[str, str]] = []
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        query = dns.message.from_wire(data)
+        question = query.question[0]
+        name = question.name.to_text(omit_final_dot=True).lower()
+        kind = dns.rdatatype.to_text(question.rdtype)
+        self.asked.append((name, kind))
+        found = self.zone.get((name, kind), "NOTHING")
+        if found is None:
+            return
+        answer = dns.message.make_response(query)
+        if isinstance(found, list):
+            answer.answer.append(dns.rrset.from_text(question.name, 300, "IN", kind, *found))
+        elif found != "NOTHING":
+            answer.set_rcode(dns.rcode.from_text(found))
+        elif not any(known == name for known, _kind in self.zone):
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        self.transport.sendto(answer.to_wire(), addr)
+
+
+@asynccontextmanager
+async def answering(
+    zone: dict[tuple[str, str], list[str] | str | None],
+) -> AsyncIterator[tuple[dns.asyncresolver.Resolver, NameServer]]:
+    transport, server = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: NameServer(zone), ("127.0.0.1", 0)
+    )
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    resolver.nameservers = ["127.0.0.1"]
+    resolver.port = transport.get_extra_info("sockname")[1]
+    resolver.timeout, resolver.lifetime = 0.3, 0.6
+    try:
+        yield resolver, server
+    finally:
+        transport.close()
+
+
+@pytest.fixture
+def name_server() -> Callable[..., Any]:
+    """Give `name_server(zone)`, a context that gives a resolver and the server that it asks."""
+    return answering
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Give `certificate(host)`: a file with a key and a certificate that is its own authority."""
+
+    def make(host: str) -> Path:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+        moment = datetime.datetime.now(datetime.UTC)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(moment - datetime.timedelta(days=1))
+            .not_valid_after(moment + datetime.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        path = tmp_path_factory.mktemp("tls") / "both.pem"
+        path.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            + made.public_bytes(serialization.Encoding.PEM)
+        )
+        return path
+
+    return make

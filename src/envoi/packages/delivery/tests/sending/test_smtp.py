@@ -1,19 +1,14 @@
 """SMTP with servers that misbehave: what is known of every message afterwards."""
 
 import asyncio
-import datetime
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from envoi.packages.delivery.services.sending.outcomes import Message, Outcome, Stage, State
 from envoi.packages.delivery.services.sending.replies import BadReplyError, Reply, ReplyReader
@@ -277,35 +272,6 @@ def test_a_raise_before_the_dot_keeps_it_from_being_written(mail_server: Serve) 
 # --- TLS and passwords, with aiosmtpd
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a key and a certificate for `localhost`, which is its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
-    moment = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(moment - datetime.timedelta(days=1))
-        .not_valid_after(moment + datetime.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
-
-
 class Keeper:
     """What aiosmtpd calls; keeps the messages."""
 
@@ -335,12 +301,13 @@ async def aiosmtpd(keeper: Keeper, certificate: Path | None, **options: Any) -> 
         await asyncio.sleep(0.05)
 
 
-def test_tls_policies(certificate: Path) -> None:
+def test_tls_policies(certificate: Callable[[str], Path]) -> None:
+    own = certificate("localhost")
     keeper = Keeper()
-    trusted = ssl.create_default_context(cafile=str(certificate))
+    trusted = ssl.create_default_context(cafile=str(own))
 
     async def run() -> None:
-        async with aiosmtpd(keeper, certificate) as offering, aiosmtpd(keeper, None) as clear:
+        async with aiosmtpd(keeper, own) as offering, aiosmtpd(keeper, None) as clear:
             cases: list[tuple[int, dict[str, Any], bool | str]] = [
                 (offering, {"tls": Tls.OPPORTUNISTIC}, True),
                 (offering, {"tls": Tls.NONE}, False),
@@ -366,7 +333,8 @@ def test_tls_policies(certificate: Path) -> None:
     asyncio.run(run())
 
 
-def test_a_relay_that_wants_a_password(certificate: Path) -> None:
+def test_a_relay_that_wants_a_password(certificate: Callable[[str], Path]) -> None:
+    own = certificate("localhost")
     keeper = Keeper()
 
     def check(_server: Any, _session: Any, _envelope: Any, _how: str, data: Any) -> AuthResult:
@@ -374,8 +342,8 @@ def test_a_relay_that_wants_a_password(certificate: Path) -> None:
 
     async def run() -> None:
         options = {"authenticator": check, "auth_required": True, "auth_require_tls": True}
-        async with aiosmtpd(keeper, certificate, **options) as port:
-            trusted = ssl.create_default_context(cafile=str(certificate))
+        async with aiosmtpd(keeper, own, **options) as port:
+            trusted = ssl.create_default_context(cafile=str(own))
             how = PATIENT | {"tls": Tls.REQUIRED, "authorities": trusted}
             ends, _dots, error = await send([message(1)], port, login=Login("me", "secret"), **how)
             assert (states(ends), error) == ("s", None)
