@@ -33,6 +33,7 @@ from envoi.packages.delivery.models import (
 from envoi.packages.delivery.services import analysis, deliveries, lists
 from envoi.packages.delivery.services.deliveries import states
 
+ICONS = "ask bad draft ok pause run stopped wait warn"
 LISTS = 100
 """Most lists to choose from."""
 LINES = 50
@@ -105,6 +106,7 @@ def _context(delivery: Delivery, run: DeliveryRun | None, actor: Actor) -> dict[
     return {
         "delivery": delivery,
         "face": Face(*look, timeline.spoken("nms:delivery", "state", delivery.state)),
+        "icons": ICONS,
         "channel": timeline.spoken("nms:delivery", "messageType", delivery.message_type),
         "busy": busy,
         "step": timeline.spoken("nms:deliveryRun", "step", run.step) if run and busy else "",
@@ -175,9 +177,9 @@ def _do(request: HttpRequest, delivery: Delivery, actor: Actor) -> tuple[str, st
             deliveries.confirm(delivery, actor=actor)
             count = delivery.to_deliver
             said = ngettext(
-                "Confirmed: %(n)d message may go out.", "Confirmed: %(n)d messages may go out.", count
+                "Confirmed: %(n)s message may go out.", "Confirmed: %(n)s messages may go out.", count
             )
-            return said % {"n": count}, request.path
+            return said % {"n": words.number(count)}, request.path
         case "create":
             made = deliveries.create(delivery, actor=actor, label=request.POST.get("label", "").strip())
             return (

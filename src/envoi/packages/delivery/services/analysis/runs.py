@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, ProgrammingError, connection, transaction
 from django.utils.translation import gettext as _
 
 from envoi.engine import background
@@ -120,8 +119,9 @@ def _work(run: DeliveryRun, actor: Actor | None, told: Callable[[DeliveryRun], N
         _fail(run, acting, error.code, **error.detail)
     except Refused as error:
         _fail(run, acting, "failed", error=str(error))
-    except (IntegrityError, DataError, psycopg.IntegrityError, psycopg.DataError) as error:
-        # A value that a condition cannot be calculated with: the step is rolled back, and it is told.
+    except (IntegrityError, DataError, ProgrammingError) as error:
+        # A value that a condition cannot be calculated with, or a table that has gone meanwhile: the step is
+        # rolled back, and it is told.
         _fail(run, acting, "failed", error=str(error).partition("\n")[0])
     return run
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from babel import Locale
+from babel.numbers import format_decimal
+from django.utils.translation import get_language, gettext_noop, to_locale
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from envoi.kernel import clock
 from envoi.kernel.errors import Broken
-from envoi.kernel.registry import translate
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.models import (
     Delivery,
@@ -17,6 +18,7 @@ from envoi.packages.delivery.models import (
     JobLevel,
     JobLog,
 )
+from envoi.packages.delivery.services.deliveries import states
 
 TEXTS: Mapping[str, str] = {
     "created": gettext_noop("Made from the template %(template)s."),
@@ -67,7 +69,10 @@ def text(line: JobLog) -> str:
     """Return a line in the reader's language."""
     detail = dict(line.detail)
     if "reason" in detail:
-        detail["reason"] = translate(FailureReason(detail["reason"]).label)
+        detail["reason"] = states.spoken(FailureReason(detail["reason"]).label)
+    if "count" in detail:
+        locale = Locale.parse(to_locale(get_language() or "en"))
+        detail["count"] = format_decimal(detail["count"], locale=locale)
     return _(TEXTS[line.code]) % detail
 
 

@@ -17,7 +17,6 @@ from envoi.kernel import audit, clock, folders
 from envoi.kernel.errors import Conflict, Invalid, NotFound
 from envoi.kernel.folders import Access
 from envoi.kernel.models import Folder
-from envoi.kernel.registry import translate
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.models import (
     Delivery,
@@ -127,7 +126,7 @@ def change(delivery: Delivery, values: Mapping[str, Any], *, actor: Actor) -> De
         if delivery.status not in states.EDITABLE:
             raise Conflict(
                 _("%(label)s is %(state)s: it cannot be changed.")
-                % {"label": delivery.label, "state": translate(delivery.status.label)}
+                % {"label": delivery.label, "state": states.spoken(delivery.status.label)}
             )
         touched = Delivery.objects.filter(pk=delivery.pk, state=delivery.state).update(
             modified_at=clock.now(), **given, **({"state": DeliveryState.EDITING} if anew else {})

@@ -47,6 +47,12 @@ RUNNING = frozenset(
 """Must be stopped before it is deleted."""
 
 
+def spoken(label: str) -> str:
+    """Return the label of a value of an enumeration in the operator's language, as within a sentence."""
+    text = translate(label[:1].upper() + label[1:])
+    return text[:1].lower() + text[1:]
+
+
 def move(delivery: Delivery, to: DeliveryState, **values: Any) -> None:
     """Put a delivery into another state, with further columns, in the caller's transaction.
 
@@ -56,7 +62,7 @@ def move(delivery: Delivery, to: DeliveryState, **values: Any) -> None:
     if to not in MOVES[before]:
         raise Conflict(
             _("%(label)s is %(state)s: it cannot become %(wanted)s.")
-            % {"label": delivery.label, "state": translate(before.label), "wanted": translate(to.label)}
+            % {"label": delivery.label, "state": spoken(before.label), "wanted": spoken(to.label)}
         )
     touched = Delivery.objects.filter(pk=delivery.pk, state=before, is_model=False).update(
         state=to, modified_at=clock.now(), **values
