@@ -1,0 +1,232 @@
+"""What comes from elsewhere and goes there: other databases, services that speak SOAP, groups."""
+
+import contextlib
+import socket
+import socketserver
+import threading
+from dataclasses import replace
+
+import psycopg
+import pytest
+from django.db import connection
+
+from envoi.engine.testing import lines, make_workflow
+from envoi.engine.testing import start as begin
+from envoi.kernel import accounts
+from envoi.kernel.config import NetworkConfig
+from envoi.kernel.errors import Invalid
+from envoi.kernel.testing import admin_actor, make_actor
+from envoi.packages.delivery.tests.test_targeting import END, ask, make, rows, run, step
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+@pytest.fixture(autouse=True)
+def loopback_is_allowed(settings):
+    settings.CONFIG = replace(settings.CONFIG, network=NetworkConfig(allow_private=("127.0.0.0/8",)))
+
+
+@pytest.fixture
+def people(db):
+    return make(
+        ("a@x.org", "Ann", "One"), ("b@x.org", "Bob", "Two"), ("a@x.org", "Ada", "One"), ("", "Cid", "Four")
+    )
+
+
+def failure(*activities, actor=None):
+    workflow = begin(make_workflow((*activities, END)), actor)
+    assert workflow.failed, lines(workflow)
+    return lines(workflow)[-1]
+
+
+# --- another database
+
+
+class _Relay(socketserver.BaseRequestHandler):
+    """Passes a connection on to the socket on which alone the server of the run listens."""
+
+    def handle(self) -> None:
+        with socket.socket(socket.AF_UNIX) as behind:
+            behind.connect(self.server.goal)  # pyright: ignore[reportAttributeAccessIssue]
+            back = threading.Thread(target=_pump, args=(behind, self.request))
+            back.start()
+            _pump(self.request, behind)
+            back.join()
+
+
+def _pump(source, target):
+    with contextlib.suppress(OSError):
+        while piece := source.recv(65536):
+            target.sendall(piece)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def served():
+    """Server and port of the server of the run, by an address of this host."""
+    asked = connection.get_connection_params()
+    folder = str(asked["host"])
+    if not folder.startswith("/"):
+        yield folder, int(asked["port"])
+        return
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Relay) as server:
+        server.daemon_threads = True
+        server.goal = f"{folder}/.s.PGSQL.{asked['port']}"  # pyright: ignore[reportAttributeAccessIssue]
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield "127.0.0.1", server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def shop():
+    """A schema that is committed, behind the account `shop`; gives a connection to it."""
+    asked = connection.get_connection_params()
+    known = ("host", "port", "dbname", "user", "password")
+    own = psycopg.connect(**{name: asked[name] for name in known if asked.get(name)}, autocommit=True)
+    with own, served() as (server, port):
+        own.execute("CREATE SCHEMA shop")
+        own.execute("SET search_path = shop")
+        accounts.create(
+            "shop", actor=admin_actor(), type="database",
+            values={
+                "server": server, "port": port, "database": asked["dbname"], "account": asked["user"],
+                "password": asked["password"], "schema": "shop", "sslmode": "disable",
+            },
+        )  # fmt: skip
+        try:
+            yield own
+        finally:
+            own.execute("DROP SCHEMA shop CASCADE")
+
+
+def load(**more):
+    return step("loadrdbms", "load", "transition", **{"account": "shop", **more})
+
+
+def test_a_table_of_another_database_becomes_a_population(shop):
+    shop.execute(
+        """CREATE TABLE "Orders" (no bigint, "E-mail" text, total numeric, at timestamptz, paid boolean);
+           INSERT INTO "Orders" VALUES (7, E'a\\tb\\n\\\\é@x.org', 12.5, '2026-02-03 04:05+01', true),
+             (9, NULL, NULL, 'infinity', false)"""
+    )
+    workflow = run(load(table='"Orders"'))
+    got = rows(workflow, "load", "transition", "@no", "@E_mail", "@total", "@paid", "Year(@at)")
+    assert got == [(1, 7, "a\tb\n\\é@x.org", 12.5, True, 2026), (2, 9, None, None, False, None)]
+    columns = [{"name": "who", "source": "E-mail"}, {"name": "total", "type": "string"}]
+    workflow = run(load(table="shop.\"<%= 'Orders' %>\"", columns=columns, key="no", segmentCode="o"))
+    got = rows(workflow, "load", "transition", "@who", "@total", "@segmentCode")
+    assert got == [(7, "a\tb\n\\é@x.org", "12.5", "o"), (9, None, None, "o")]
+    assert lines(workflow).count("2 row(s) loaded from ") == 0
+    assert any(line.startswith("2 row(s) loaded from ") for line in lines(workflow))
+
+
+def test_a_query_of_another_database(shop):
+    workflow = run(load(query="SELECT n, 'x' || n AS name FROM generate_series(1, 3) n -- all"))
+    assert rows(workflow, "load", "transition", "@name") == [(1, "x1"), (2, "x2"), (3, "x3")]
+    writer = make_actor("ina", rights=("WORKFLOW",))
+    assert "USE SQL DATA MANAGEMENT ACTIVITY" in failure(load(query="SELECT 1 AS n"), actor=writer)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"query": "SELECT 1 AS a) TO PROGRAM 'true' --"}, "syntax error"),
+        ({"query": "SELECT 1 AS a; DROP TABLE kept"}, "syntax error"),
+        ({"query": "SELECT 1 AS a) q; DROP TABLE kept; SELECT 1 FROM (SELECT 1"}, "multiple commands"),
+        ({"query": "DELETE FROM kept RETURNING n"}, "syntax error"),
+        ({"query": "SELECT lo_create(0) AS n"}, "read-only"),
+        ({"query": "SELECT"}, "gives no columns"),
+        ({"query": "SELECT 1 AS a, 2 AS a"}, "two columns of one name"),
+        ({"query": "SELECT 'x' AS n", "columns": [{"name": "n", "type": "long"}]}, "invalid input syntax"),
+        ({"query": "SELECT 1 AS n FROM generate_series(1, 2)", "key": "n"}, "gives a row twice"),
+        ({"query": "SELECT 1 AS n", "key": "m"}, "gives no column 'm'"),
+        ({"table": "nowhere"}, "does not exist"),
+        ({"table": "a b; c"}, "names no table"),
+        ({"table": "kept", "columns": ["m"]}, "gives no column 'm'"),
+        ({"table": "kept", "account": "none"}, "no external account"),
+    ],
+)
+def test_what_another_database_does_not_give_is_told(shop, said, told):
+    shop.execute("CREATE TABLE kept (n int); INSERT INTO kept VALUES (1)")
+    assert told in failure(load(**said))
+    assert shop.execute("SELECT n FROM kept").fetchall() == [(1,)]
+
+
+def test_a_database_is_not_reached_on_a_private_address_or_by_another_kind_of_account(shop, settings):
+    shop.execute("CREATE TABLE kept (n int)")
+    accounts.create("web", actor=admin_actor(), type="http", values={"server": "https://127.0.0.1/"})
+    assert "is not of the type External database" in failure(load(table="kept", account="web"))
+    settings.CONFIG = replace(settings.CONFIG, network=NetworkConfig())
+    assert "allow_private" in failure(load(table="kept"))
+
+
+# --- groups
+
+
+def test_a_population_is_grouped(people):
+    workflow = run(
+        ask("query", to="group", columns=["@lastName", "@email"]),
+        step(
+            "aggregate", "group", keys=["@lastName"],
+            aggregates=[
+                {"function": "count", "alias": "n"},
+                {"function": "distinct", "expr": "@email", "alias": "addresses"},
+                {"expr": "Max([target/@firstName])", "alias": "last"},
+            ],
+            having="CountAll() < 5", segmentCode="names",
+        ),
+    )  # fmt: skip
+    assert rows(workflow, "group", "result", "@lastName", "@n", "@addresses", "@last", "@segmentCode") == [
+        (1, "Four", 1, 1, "Cid", "names"), (2, "One", 2, 1, "Ann", "names"), (3, "Two", 1, 1, "Bob", "names"),
+    ]  # fmt: skip
+    workflow = run(
+        ask("query", to="group"),
+        step("aggregate", "group", aggregates=[{"function": "count"}], filter="@lastName = 'One'"),
+    )
+    assert rows(workflow, "group", "result", "@count") == [(1, 2)]
+    workflow = run(ask("query", to="group"), step("aggregate", "group", keys=["@lastName"]))
+    assert rows(workflow, "group", "result", "@lastName") == [(1, "Four"), (2, "One"), (3, "Two")]
+    with pytest.raises(Invalid, match="the unknown function median"):
+        run(ask("query", to="group"), step("aggregate", "group", aggregates=[{"function": "median"}]))
+
+
+# --- from one database to the other
+
+
+def move(name, to="end", **parameters):
+    return step("changeDataSource", name, to=to, **parameters)
+
+
+def test_a_population_goes_to_another_database_and_comes_back(shop, people):
+    workflow = run(
+        ask("query", to="out", columns=["@firstName", {"expr": "Length(@email)", "alias": "size"}]),
+        move("out", to="on", account="shop"),
+        move("on", to="back", account="shop", table="moved"),
+        move("back", to="split"),
+        step(
+            "extract", "split", "some:extractOutput",
+            extractOutput=[{"name": "some", "filter": "@size > 0 AND @lastName = 'One'"}],
+        ),
+    )  # fmt: skip
+    a, b, c, d = people
+    assert shop.execute("SELECT id, first_name, size FROM moved ORDER BY id").fetchall() == [
+        (a, "Ann", 7), (b, "Bob", 7), (c, "Ada", 7), (d, "Cid", 0),
+    ]  # fmt: skip
+    assert rows(workflow, "split", "some", "@firstName") == [(a, "Ann"), (c, "Ada")]
+    shop.execute("CREATE TABLE theirs (n int)")
+    told = failure(ask("query", to="out"), move("out", account="shop", table="theirs"))
+    assert "is not of this activity" in told
+    told = failure(
+        ask("query", to="out"),
+        move("out", to="dedup", account="shop"),
+        step("dedup", "dedup", keys=["@email"]),
+    )
+    assert "brings no population" in told
+    ina = make_actor("ina", rights=("WORKFLOW",))
+    told = failure(ask("query", to="out"), move("out", account="shop"), actor=ina)
+    assert "USE SQL DATA MANAGEMENT ACTIVITY" in told
