@@ -21,13 +21,14 @@ SLICES_PER_HOUR: Final = 12
 SLICE: Final = 300.0
 """Seconds. An hour's quota is given out in twelfths, so that none is spent in its first minute."""
 
-_BACK_OFF: Final = (5.0, 10.0, 20.0, 40.0, 120.0)
+BACK_OFF: Final = (5.0, 10.0, 20.0, 40.0, 120.0)
 _FEWEST: Final = 300
 _WORST_RATIO: Final = 0.9
 _BLOCKED: Final = 3 * 3600.0
 _MANY = 10_000
 _EVERYTHING = "*"
 _SLOW_DOWN = re.compile(r"4\.7\.\d+")
+_GREYLISTED = re.compile(r"gr[ea]y[ -]?list", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,14 @@ class Throttle:
     """Says who may connect and send now, and remembers what came of it."""
 
     def __init__(
-        self, rules: Sequence[Rule] = (), *, share: float = 1.0, chance: random.Random | None = None
+        self,
+        rules: Sequence[Rule] = (),
+        *,
+        share: float = 1.0,
+        back_off: Sequence[float] = BACK_OFF,
+        chance: random.Random | None = None,
     ) -> None:
+        self._back_off = back_off
         self._rules = (*rules, GENERAL)
         self._share = share
         self._chance = chance or random.Random()  # noqa: S311 no secret hangs on which address is taken
@@ -193,7 +200,8 @@ class Throttle:
         """Note what came of a message or of a connection.
 
         421 and 4.7.x ("slow down") block the path for 5, 10, 20, 40 s, then 2 minutes each time, until
-        something succeeds. Of at least 300 messages in an hour 90 % refused block it for three hours.
+        something succeeds; greylisting, which is about one address, does not. Of at least 300 messages in
+        an hour 90 % refused block it for three hours.
         """
         window = self._window(self.rule(host), host, source)
         slice_ = int(now // SLICE)
@@ -202,7 +210,8 @@ class Throttle:
         if good:
             window.refusals = 0
             return
-        if reply.ends_session or _SLOW_DOWN.fullmatch(reply.enhanced):
+        slow_down = _SLOW_DOWN.fullmatch(reply.enhanced) and not _GREYLISTED.search(reply.text)
+        if reply.ends_session or slow_down:
             self.back_off(host, source, now=now)
         recent = {
             number: counts for number, counts in window.results.items() if number > slice_ - SLICES_PER_HOUR
@@ -220,7 +229,7 @@ class Throttle:
         if window.blocked_until > now:
             # Connections that were open when the first one was refused say the same thing once more.
             return
-        window.blocked_until = now + _BACK_OFF[min(window.refusals, len(_BACK_OFF) - 1)]
+        window.blocked_until = now + self._back_off[min(window.refusals, len(self._back_off) - 1)]
         window.refusals += 1
 
     def blocked_for(self, host: str, source: Source, *, now: float) -> float:
