@@ -8,6 +8,7 @@ does no harm.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -41,16 +42,23 @@ def queue_of(affinity: str) -> str:
     return f"workflow.{affinity}" if affinity else "workflow"
 
 
+def affinity_of_host(host: str) -> str:
+    """Return the affinity of work on files that lie on a host: every worker there has it (architecture §2.8).
+
+    No operator can give an activity this name, since it holds a sign.
+    """
+    return f"@{host}"[:64]
+
+
 def queues_for(affinities: str) -> list[str]:
-    """Return the queues of a worker whose affinity is set to "A,B" or "A,B,".
+    """Return the queues of a worker on this host whose affinity is set to "A,B" or "A,B,".
 
     The trailing comma (and an empty text) also accepts work without affinity (engine.md §2).
     """
     names = [name.strip() for name in affinities.split(",")]
-    if names == [""]:
-        return [queue_of(""), SYSTEM_QUEUE]
     own = [queue_of(name) for name in dict.fromkeys(names) if name]
-    return [*own, *([queue_of("")] if names[-1] == "" else []), SYSTEM_QUEUE]
+    host = queue_of(affinity_of_host(socket.gethostname()))
+    return [*own, *([queue_of("")] if names[-1] == "" else []), host, SYSTEM_QUEUE]
 
 
 def enqueue(due: Iterable[tuple[int, str]]) -> None:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_noop as _
 
 from envoi.engine import dispatcher, sql
 from envoi.engine.activities import kind_of
-from envoi.engine.activities.base import Fired
+from envoi.engine.activities.base import FILE_HOST, Fired
 from envoi.engine.definition import HOLD, PRIORITY, SKIP, Activity, Definition
 from envoi.engine.journal import Pen
 from envoi.engine.models import EventState, TaskState
@@ -73,7 +73,7 @@ class Step:
                 task=task,
             )
         else:
-            self.due.append((task, activity.affinity or self.affinity))
+            self.due.append((task, self._affinity(activity, event)))
 
     def fire(
         self, source: Activity, source_task: int | None, fired: Fired, variables: Mapping[str, Any]
@@ -172,7 +172,15 @@ class Step:
                 },
             )
             if not held:
-                self.due.append((task, activity.affinity or self.affinity))
+                self.due.append((task, self._affinity(activity, event)))
+
+    def _affinity(self, activity: Activity, event: Mapping[str, Any] | None) -> str:
+        """Return where a task is done: where the activity says, where its file lies, or the workflow."""
+        host = (event or {}).get("variables", {}).get(FILE_HOST)
+        kind = kind_of(activity.type)
+        if not activity.affinity and host and kind is not None and kind.reads_files:
+            return dispatcher.affinity_of_host(str(host))
+        return activity.affinity or self.affinity
 
     def _busy(self, activity: str) -> bool:
         return (
@@ -194,7 +202,7 @@ class Step:
             "status": int(status),
             "now": self.now,
             "due": self.now if due else None,
-            "affinity": activity.affinity or self.affinity,
+            "affinity": self._affinity(activity, event),
         }
         if event is None:
             row = sql.one(_INSERT_TASK + _ALONE, params)

@@ -19,7 +19,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from envoi.engine.activities.base import Failed, Misconfigured, TaskContext
+from envoi.engine.activities.base import FILE_HOST, Failed, Misconfigured, TaskContext
 from envoi.engine.scripts import FILES
 from envoi.kernel import options
 
@@ -27,8 +27,6 @@ FOLDERS = "XtkWorkflow_Folders"
 """Option: folders outside of HOME/files that workflows may use, absolute paths, one a line."""
 YOUNG_S = 24 * 3600
 """Files younger than this are never purged."""
-HOST = "fileHost"
-"""Variable: the host on which `filename` lies."""
 
 
 def roots(ctx: TaskContext) -> list[Path]:
@@ -82,7 +80,7 @@ def given_file(ctx: TaskContext) -> Path:
             _("Activity %(activity)s has no file: name one, or let a transition bring it.")
             % {"activity": ctx.activity.name}
         )
-    host = str(ctx.variables.get(HOST) or "")
+    host = str(ctx.variables.get(FILE_HOST) or "")
     if not explicit and host and host != socket.gethostname():
         raise Failed(
             _(
@@ -100,7 +98,7 @@ def given_file(ctx: TaskContext) -> Path:
 
 def carried(path: Path, **more: Any) -> dict[str, Any]:
     """Return the variables by which a transition carries a file."""
-    return {"filename": str(path), HOST: socket.gethostname(), **more}
+    return {"filename": str(path), FILE_HOST: socket.gethostname(), **more}
 
 
 def safe_name(text: str) -> str:

@@ -73,7 +73,8 @@ running: dict[int, Cancellation] = {}
 """Tasks that this process is working on, or about to claim."""
 
 _LOADED = """t.task_id, t.activity, t.variables AS task_variables, t.memory, t.woken, t.forced, t.created_at,
-    t.attempts, w.workflow_id, w.internal_name, w.label, w.run_number, w.definition_number,
+    t.attempts, t.affinity AS task_affinity, w.workflow_id, w.internal_name, w.label, w.run_number,
+    w.definition_number,
     w.variables, w.timezone, w.simulation, w.show_sql, w.affinity, w.started_by_id, w.parent_task_id,
     coalesce((SELECT l.operator_id FROM xtk_workflow_login l WHERE l.workflow_id = w.workflow_id),
       w.started_by_id) AS runs_as,
@@ -256,11 +257,11 @@ def _settle(claim: sql.Row, lease: Lease, ctx: TaskContext, outcome: Outcome, pe
     following: Lease | None = None
     if goes_on:
         if lease.chains:
-            following = _claim_next(step, lease, ctx.activity.affinity or row["affinity"])
+            following = _claim_next(step, lease, claim["task_affinity"])
         step.flush()
     due_now = outcome.due is not None and outcome.due <= now
     if due_now and goes_on:
-        dispatcher.enqueue([(ctx.task_id, ctx.activity.affinity or row["affinity"])])
+        dispatcher.enqueue([(ctx.task_id, claim["task_affinity"])])
     elif outcome.due is not None:
         dispatcher.schedule()
     mine = sql.run(

@@ -172,6 +172,10 @@ class TaskContext:
         self.journal(Level.WARNING, message, params)
 
 
+FILE_HOST = "fileHost"
+"""Event variable: the host on which the file `filename` lies."""
+
+
 class ActivityType:
     """Base of every type. Class attributes say what the engine and the designer must know."""
 
@@ -184,6 +188,9 @@ class ActivityType:
     """Waits for one event of each inbound transition before it runs."""
     effects: ClassVar[bool] = False
     """Changes something outside the workflow: not executed in a simulation."""
+
+    reads_files: ClassVar[bool] = False
+    """Works on the file that a transition brings (`filename`): done on the host where that lies."""
 
     def check(self, activity: Activity, definition: Definition) -> Iterable[tuple[str, Mapping[str, Any]]]:
         """Yield (message id, params) of each problem in the activity's settings."""

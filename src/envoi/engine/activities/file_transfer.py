@@ -32,6 +32,7 @@ class FileTransfer(ActivityType):
     """
 
     type = "filetransfer"
+    reads_files = True
     family = "event"
     ways = (("transition", "transition"), ("missing", "missing"), ("error", "error"))
     effects = True

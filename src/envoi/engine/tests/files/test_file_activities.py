@@ -3,6 +3,7 @@
 import csv
 import gzip
 import os
+import socket
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -12,14 +13,15 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from envoi.engine import local_files
+from envoi.engine import commands, local_files
 from envoi.engine.definition import Activity, Transition
-from envoi.engine.models import Event, State, Workflow
-from envoi.engine.testing import chain, lines, make_workflow, run_to, run_until_passive, start
+from envoi.engine.models import Event, State, Task, TaskState, Workflow
+from envoi.engine.testing import chain, lines, make_workflow, run_one, run_to, run_until_passive, start
 from envoi.kernel import clock as kernel_clock
 from envoi.kernel import options
 from envoi.kernel.models.option import DataType
 from envoi.kernel.rights import internal
+from envoi.kernel.testing import admin_actor
 
 HOURLY = {"frequency": "several", "every_seconds": 3600}
 
@@ -246,3 +248,24 @@ def test_files_of_the_instance_need_no_option(db: None) -> None:
     )
     assert not workflow.failed, lines(workflow)
     run_until_passive()
+
+
+def test_a_file_is_loaded_on_the_host_where_it_lies(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "people.csv").write_text("name\nAnn\n", encoding="utf-8")
+    monkeypatch.setattr(socket, "gethostname", lambda: "north")
+    workflow = run(
+        collector(folder, ways=(Transition("transition", "load"),), stopAfterFirst=True),
+        Activity("loadfile", "load", transitions=(Transition("result", "end", kind="result"),)),
+    )
+    waiting = Task.objects.get(workflow=workflow, activity="load")
+    assert (waiting.affinity, waiting.status) == ("@north", TaskState.COMPLETED)
+    # The same on another host: nobody there takes what lies on this one.
+    (folder / "more.csv").write_text("name\nBob\n", encoding="utf-8")
+    commands.post(admin_actor(), workflow.internal_name, commands.Command.START)
+    while Task.objects.filter(workflow=workflow, activity="load").count() < 2:
+        assert run_one()
+    monkeypatch.setattr(socket, "gethostname", lambda: "south")
+    assert not run_one()
+    monkeypatch.setattr(socket, "gethostname", lambda: "north")
+    run_until_passive()
+    assert Task.objects.filter(workflow=workflow, activity="load", status=TaskState.COMPLETED).count() == 2
