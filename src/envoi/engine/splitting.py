@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from envoi.engine import population, targeting
+from envoi.engine import distribution, population, targeting
 from envoi.engine.activities.base import Fired, Misconfigured, Outcome, TaskContext
 from envoi.engine.population import ID, Population
 from envoi.kernel.query import Condition, Field, QueryDef
@@ -41,6 +41,7 @@ def subsets(said: Any) -> list[Subset]:
         node = cast("Mapping[str, Any]", each if isinstance(each, Mapping) else {"name": each})
         name = str(node.get("name") or f"subset{number}")
         limiter = cast("Mapping[str, Any]", node.get("limiter") or {})
+        limiter = distribution.applied(limiter, f"subset {name}")
         kind = str(
             limiter.get("type")
             or ("percent" if "percent" in limiter else "count" if "count" in limiter else "")

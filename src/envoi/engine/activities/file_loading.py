@@ -59,13 +59,14 @@ class FileLoading(ActivityType):
     """
 
     type = "loadfile"
+    reads_files = True
     family = "action"
     ways = (("transition", "transition"), ("error", "error"))
 
     def check(self, activity: Activity, definition: Definition) -> Iterable[tuple[str, Mapping[str, Any]]]:
         """See that the columns make sense."""
         try:
-            _columns(activity.parameters, ())
+            cells_of(activity.parameters, ())
         except Misconfigured as error:
             yield _("The columns of activity %(activity)s are wrong: %(error)s"), {"error": str(error)}
 
@@ -75,22 +76,22 @@ class FileLoading(ActivityType):
         try:
             source = files.Source.of(path)
             form = files.detect(source, **_format(ctx.parameters))
-            columns = _columns(ctx.parameters, form.columns)
+            columns = cells_of(ctx.parameters, form.columns)
             bad = _staged(ctx, source, form)
         except Refused as error:
             raise Failed(str(error)) from error
-        loaded, rejected, warned = _loaded(ctx, columns)
+        made, rejected, warned = loaded(ctx, columns)
         for each in bad[:TOLD]:
             ctx.warning(_("Line %(line)d is rejected: %(reason)s"), line=each.line, reason=each.reason)
         rejected += len(bad)
         ctx.info(
             _("%(count)d row(s) loaded from %(file)s, %(rejected)d line(s) rejected"),
-            count=loaded.count,
+            count=made.count,
             file=path.name,
             rejected=rejected,
         )
         more = {"rejectCount": str(rejected), "warningCount": str(warned)}
-        return Outcome((population.fired("transition", loaded, **local_files.carried(path), **more),))
+        return Outcome((population.fired("transition", made, **local_files.carried(path), **more),))
 
 
 def _format(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def _format(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _columns(parameters: Mapping[str, Any], header: tuple[str, ...]) -> list[Cells]:
+def cells_of(parameters: Mapping[str, Any], header: tuple[str, ...]) -> list[Cells]:
     """Return how each wanted column is read. Raises Misconfigured, naming the column."""
     given = cast("list[Mapping[str, Any]]", parameters.get("columns") or [])
     if not given:
@@ -170,7 +171,7 @@ def _staged(ctx: TaskContext, source: files.Source, form: files.Format) -> list[
     return bad
 
 
-def _loaded(ctx: TaskContext, columns: list[Cells]) -> tuple[Population, int, int]:
+def loaded(ctx: TaskContext, columns: list[Cells]) -> tuple[Population, int, int]:
     """Fill a population from the temporary table; returns it, and counts of lines rejected and warned
     about.
     """

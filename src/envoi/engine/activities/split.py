@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import population, splitting
+from envoi.engine import distribution, population, splitting
 from envoi.engine.activities.base import ActivityType, Outcome, TaskContext
 from envoi.engine.definition import Activity, Definition
 
@@ -26,8 +26,10 @@ class Split(ActivityType):
     filter leaves to the subset. Rows are taken in the order of `sort`, at random behind it when `random`,
     else by id. The random order belongs to the task: what is repeated after a crash draws the same rows.
     `groupBy` limits each group of rows with one value, all alike, or as `values` say (a value that is not
-    named gets no row). The way "remainder" carries the rows that no subset took. Runs once for each
-    population that comes in.
+    named gets no row). A data distribution says the same apart: `"type": "distribution", "distribution":
+    {"targetingDimension", "field", "type": "percentage" | "set", "lines": [{"value", "limit", "label"}]}`.
+
+    The way "remainder" carries the rows that no subset took. Runs once for each population that comes in.
     """
 
     type = "extract"
@@ -40,8 +42,9 @@ class Split(ActivityType):
 
     def run(self, ctx: TaskContext) -> Outcome:
         """Split."""
-        subsets = splitting.subsets(ctx.parameters.get("extractOutput"))
-        return splitting.split(ctx, population.inbound(ctx)[0], subsets)
+        said, source = ctx.parameters.get("extractOutput"), population.inbound(ctx)[0]
+        distribution.fit(ctx, said, source.dimension)
+        return splitting.split(ctx, source, splitting.subsets(said))
 
 
 def subsets_fit(activity: Activity, field: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
@@ -65,7 +68,9 @@ def subsets_fit(activity: Activity, field: str) -> Iterable[tuple[str, Mapping[s
                 {"subset": name},
             )
         limiter: Mapping[str, Any] = each.get("limiter") or {}
-        if limiter.get("type", "none") not in ("percent", "count", "none"):
+        for problem in distribution.problems(limiter, f"subset {name}"):
+            yield _("A subset of activity %(activity)s is wrong: %(error)s"), {"error": problem}
+        if limiter.get("type", "none") not in ("percent", "count", "none", "distribution"):
             yield (
                 _("The limit of subset %(subset)s of activity %(activity)s is of an unknown type"),
                 {"subset": name},

@@ -3,20 +3,29 @@
 import contextlib
 import socket
 import socketserver
+import ssl
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.db import connection
 
+from envoi.engine.activities import load_soap
 from envoi.engine.testing import lines, make_workflow
 from envoi.engine.testing import start as begin
+from envoi.engine.transfers import soap
 from envoi.kernel import accounts
 from envoi.kernel.config import NetworkConfig
 from envoi.kernel.errors import Invalid
 from envoi.kernel.testing import admin_actor, make_actor
-from envoi.packages.delivery.tests.test_targeting import END, ask, make, rows, run, step
+from envoi.packages.delivery.tests.test_targeting import END, ask, carried, make, rows, run, step
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -230,3 +239,164 @@ def test_a_population_goes_to_another_database_and_comes_back(shop, people):
     ina = make_actor("ina", rights=("WORKFLOW",))
     told = failure(ask("query", to="out"), move("out", account="shop"), actor=ina)
     assert "USE SQL DATA MANAGEMENT ACTIVITY" in told
+
+
+# --- services
+
+
+class _Shop(BaseHTTPRequestHandler):
+    """Gives five products, two at a time: `<get from="n"/>`."""
+
+    def log_message(self, format, *args):
+        pass
+
+    def do_POST(self):
+        asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.asked.append(
+            (self.path, self.headers["SOAPAction"], self.headers["Authorization"], asked)
+        )
+        status, body = 200, self.server.body
+        if body is None:
+            first = int(asked.partition('from="')[2].partition('"')[0])
+            products = "".join(
+                f'<s:product no="{n}"><s:name>n&#233;{n}</s:name><s:price currency="EUR">{n}.5</s:price>'
+                "</s:product>"
+                for n in range(first, min(first + 2, 5))
+            )
+            body = f'<s:list xmlns:s="urn:s"><s:next token="{first + 2}"/>{products}</s:list>'
+            body = f'<E:Envelope xmlns:E="{soap.ENVELOPE}"><E:Body>{body}</E:Body></E:Envelope>'
+        elif body.startswith("<Fault"):
+            status = 500
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+
+@pytest.fixture
+def service(tmp_path):
+    """A service behind the account `web`; what it is asked stands in `asked`, `body` is answered if given."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "here")])
+    day = datetime(2020, 1, 1, tzinfo=UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, day, day.replace(year=2040))
+    pem = made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    pem += key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "both.pem").write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Shop) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.asked, server.body = [], None
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        accounts.create(
+            "web", actor=admin_actor(), type="http",
+            values={
+                "server": f"https://127.0.0.1:{server.server_address[1]}/soap", "verify": False,
+                "account": "me", "password": "s3cret!x",
+            },
+        )  # fmt: skip
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+COLUMNS = [
+    {"name": "no", "path": "@no", "type": "long"},
+    {"name": "name"},
+    {"name": "price", "type": "double"},
+    {"name": "currency", "path": "price/@currency"},
+    {"name": "missing", "path": "price/vat"},
+]
+
+
+def call(**more):
+    said = {
+        "account": "web",
+        "path": "products",
+        "action": "urn:get",
+        "initialise": "vars.token = '0';",
+        "iterate": """if (vars.rowCount == '0') return null;
+            return '<get xmlns="urn:s" from="' + vars.token + '"/>';""",
+        "finalise": "vars.done = 'yes';",
+        "rows": "list/product",
+        "carry": {"token": "list/next/@token"},
+        "columns": COLUMNS,
+    }
+    return step("loadsoap", "call", "transition", **{**said, **more})
+
+
+def test_a_service_is_called_until_the_script_has_enough(service):
+    workflow = run(call())
+    got = rows(workflow, "call", "transition", "@no", "@name", "@price", "@currency", "@missing")
+    assert got == [(n + 1, n, f"né{n}", n + 0.5, "EUR", None) for n in range(5)]
+    event, _found = carried(workflow, "call", "transition")
+    assert event.variables["done"] == "yes"
+    assert "rowCount" not in event.variables
+    assert [each[0] for each in service.asked] == ["/soap/products"] * 4
+    assert service.asked[0][1:3] == ('"urn:get"', "Basic bWU6czNjcmV0IXg=")
+    assert service.asked[1][3].startswith("<soap:Envelope")
+    assert 'from="2"' in service.asked[1][3]
+    assert any(line.startswith("5 row(s) loaded by 4 call(s)") for line in lines(workflow))
+
+
+BOMB = '<!DOCTYPE a [<!ENTITY b "bbbb">]><a><product no="1">&b;</product></a>'
+
+
+@pytest.mark.parametrize(
+    ("body", "more", "told"),
+    [
+        (BOMB, {}, "not XML that can be read"),
+        ("<a><product>", {}, "not XML that can be read"),
+        ("<a>" * 200, {}, "nested more than"),
+        ("<Fault><faultstring>no s3cret!x\nhere</faultstring></Fault>", {}, "a fault: no ••• here"),
+        (None, {"iterate": "return '<get'"}, "not the XML of a request"),
+        (None, {"iterate": "return 7"}, "must return the XML"),
+        (None, {"account": "plain"}, "an address of https://"),
+    ],
+)
+def test_what_a_service_does_wrong_is_told(service, body, more, told):
+    service.body = body
+    accounts.create("plain", actor=admin_actor(), type="http", values={"server": "http://127.0.0.1:1/"})
+    assert told in failure(call(**more))
+
+
+def test_an_answer_is_bounded(service, monkeypatch):
+    monkeypatch.setattr(soap, "LARGEST", 100_000)
+    service.body = "x" * 200_000
+    assert "answers with more than" in failure(call())
+    service.body = None
+    monkeypatch.setattr(load_soap, "MOST_CALLS", 2)
+    assert "more than 2 calls" in failure(call())
+
+
+# --- data distributions
+
+
+def distributed(type, *lines_, dimension="nms:recipient"):
+    said = {
+        "targetingDimension": dimension,
+        "field": "@lastName",
+        "type": type,
+        "lines": [{"value": value, "limit": limit, "label": value} for value, limit in lines_],
+    }
+    limiter = {"type": "distribution", "distribution": said}
+    return step(
+        "extract", "split", "some:extractOutput", "remainder",
+        extractOutput=[{"name": "some", "limiter": limiter}],
+    )  # fmt: skip
+
+
+def test_a_subset_follows_a_data_distribution(people):
+    a, b, c, d = people
+    workflow = run(ask("query", to="split"), distributed("set", ("One", 1), ("Four", 5)))
+    assert rows(workflow, "split", "some") == [a, d]
+    assert rows(workflow, "split", "remainder") == [b, c]
+    workflow = run(ask("query", to="split"), distributed("percentage", ("One", 50), ("Two", 100)))
+    assert sorted(name for _, name in rows(workflow, "split", "some", "@lastName")) == ["One", "Two"]
+    told = failure(ask("query", to="split"), distributed("set", ("One", 1), dimension="nms:service"))
+    assert "is one of nms:service" in told
+    with pytest.raises(Invalid, match="names a value twice"):
+        run(ask("query", to="split"), distributed("set", ("One", 1), ("One", 2)))
