@@ -18,7 +18,14 @@ from envoi.packages.delivery.services.sending.mta_sts import Policies
 from envoi.packages.delivery.services.sending.mx import Host, NoRouteError, Route
 from envoi.packages.delivery.services.sending.outcomes import Message, Outcome, Stage, State
 from envoi.packages.delivery.services.sending.replies import Reply
-from envoi.packages.delivery.services.sending.smtp import Peer, Session, SessionError, Tls, connect
+from envoi.packages.delivery.services.sending.smtp import (
+    Peer,
+    Session,
+    SessionError,
+    Tls,
+    connect,
+    is_mailbox,
+)
 from envoi.packages.delivery.services.sending.throttle import Source, Throttle
 
 _LITTLE_PATIENCE = 1.0  # seconds that a destination may stall when the window is full
@@ -30,7 +37,7 @@ _PER_CONNECTION = 10  # messages that wait before one more connection is opened
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A message before it is composed. `content` is whatever `compose` needs."""
+    """A message before it is composed; the recipient's domain in ASCII. `content` is for `compose`."""
 
     id: int
     run: int
@@ -160,6 +167,10 @@ class Sender:
     # --- where to
 
     def _accept(self, item: Item) -> None:
+        if not is_mailbox(item.recipient):
+            reply = Reply(0, "the address is not one", "5.1.3")
+            self._ended(item, State.FAILED, Stage.ROUTE, reply)
+            return
         domain = item.recipient.rpartition("@")[2].lower()
         route = self._routes.known(domain)
         if route is not None and (self._policies is None or route.relay):
@@ -288,7 +299,10 @@ class Sender:
                     # It is there and refuses us: its other addresses will say the same.
                     break
         destination.last_error = reply
-        self._throttle.back_off(host.name, source, now=clock.monotonic())
+        if reply.code:
+            self._throttle.turned_away(host.name, source, now=clock.monotonic())
+        else:
+            self._throttle.back_off(host.name, source, now=clock.monotonic())
         return None
 
     async def _deliver(self, destination: _Destination, host: Host, source: Source, session: Session) -> None:

@@ -22,6 +22,7 @@ SLICE: Final = 300.0
 """Seconds. An hour's quota is given out in twelfths, so that none is spent in its first minute."""
 
 BACK_OFF: Final = (5.0, 10.0, 20.0, 40.0, 120.0)
+_CROWDED: Final = 300.0
 _FEWEST: Final = 300
 _WORST_RATIO: Final = 0.9
 _BLOCKED: Final = 3 * 3600.0
@@ -99,6 +100,8 @@ class _Window:
     results: dict[int, tuple[int, int]] = field(default_factory=dict)
     refusals: int = 0
     blocked_until: float = 0.0
+    room: int = 0
+    room_until: float = 0.0
 
 
 class Throttle:
@@ -144,16 +147,20 @@ class Throttle:
             if source.serves(domain)
             and source.weight > 0
             and self.wait(host, source, now=now, today=today) == 0
-            and self.may_connect(host, source)
+            and self.may_connect(host, source, now=now)
         ]
         if not usable:
             return None
         return self._chance.choices(usable, [source.weight for source in usable])[0]
 
-    def may_connect(self, host: str, source: Source) -> bool:
+    def may_connect(self, host: str, source: Source, *, now: float) -> bool:
         """Return whether there is room for one more connection."""
         rule = self.rule(host)
-        return self._window(rule, host, source).connections < max(1, int(rule.connections * self._share))
+        window = self._window(rule, host, source)
+        most = max(1, int(rule.connections * self._share))
+        if window.room_until > now:
+            most = min(most, window.room)
+        return window.connections < most
 
     def connected(self, host: str, source: Source) -> None:
         """Count a connection, from its beginning; `disconnected` takes it back."""
@@ -231,6 +238,16 @@ class Throttle:
             return
         window.blocked_until = now + self._back_off[min(window.refusals, len(self._back_off) - 1)]
         window.refusals += 1
+
+    def turned_away(self, host: str, source: Source, *, now: float) -> None:
+        """Note that a server refused a connection that was counted. With others open it has too many, and
+        gets no more than these for five minutes; as the only one it is a refusal of the path.
+        """
+        window = self._window(self.rule(host), host, source)
+        if window.connections <= 1:
+            self.back_off(host, source, now=now)
+            return
+        window.room, window.room_until = window.connections - 1, now + _CROWDED
 
     def blocked_for(self, host: str, source: Source, *, now: float) -> float:
         """Return for how many seconds a path is blocked; 0 when it is not."""

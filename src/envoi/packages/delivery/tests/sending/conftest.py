@@ -43,6 +43,7 @@ class MailServer:
     replies: dict[str, Iterable[bytes]] = field(default_factory=dict)
     offers: tuple[str, ...] = OFFERS
     after: int | None = None
+    most: int = 1000
     port: int = 0
     address: str = "127.0.0.1"
     commands: list[str] = field(default_factory=list)
@@ -67,6 +68,8 @@ class MailServer:
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         self.peers.append(writer.get_extra_info("peername")[0])
+        if self.open > self.most:
+            self.left.setdefault("GREETING", deque()).appendleft(b"421 4.7.0 too many connections")
         try:
             if await self.say("GREETING", writer):
                 while line := await reader.readline():

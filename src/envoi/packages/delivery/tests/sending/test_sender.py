@@ -108,6 +108,20 @@ def test_all_is_sent_once_over_few_connections(mail_server: Serve, run: Any) -> 
     mine.check(these)
 
 
+def test_a_server_that_takes_few_connections_gets_all(mail_server: Serve, run: Any) -> None:
+    these, mine = items(400), run(window=200)
+
+    async def main() -> None:
+        async with mail_server(most=2) as server:
+            await mine.send(server.port, these)
+            assert sorted(numbers(server.messages)) == list(range(400))
+            assert server.most_open > 2
+
+    asyncio.run(main())
+    assert mine.states == {"SENT": 400}
+    mine.check(these)
+
+
 def test_a_server_of_all_moods(mail_server: Serve, run: Any) -> None:
     replies = {
         "RCPT": [b"250 ok"] * 10 + [b"550 5.1.1 no", b"451 4.7.1 later", DROP] + [b"250 ok"] * 10 + [HANG],

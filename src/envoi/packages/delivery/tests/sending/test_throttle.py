@@ -44,9 +44,9 @@ def test_a_shared_quota_counts_for_all_addresses_and_hosts_of_the_mask() -> None
     assert taken(throttle, "b.there.example", B, 0.0) == 0
     throttle.connected("a.there.example", A)
     throttle.connected("b.there.example", B)
-    assert not throttle.may_connect("c.there.example", C)
+    assert not throttle.may_connect("c.there.example", C, now=0.0)
     throttle.disconnected("a.there.example", A)
-    assert throttle.may_connect("c.there.example", C)
+    assert throttle.may_connect("c.there.example", C, now=0.0)
 
 
 def test_several_processes_share_the_limits() -> None:
@@ -102,6 +102,26 @@ def test_old_results_do_not_count() -> None:
     for number in range(400):
         throttle.ended("mx", A, good=False, reply=Reply(550), now=number * 60.0)
     assert throttle.blocked_for("mx", A, now=400 * 60.0) == 0
+
+
+def test_a_server_that_takes_few_connections_gets_few() -> None:
+    throttle = Throttle()
+    for _number in range(3):
+        throttle.connected("mx", A)
+    throttle.turned_away("mx", A, now=0.0)
+    throttle.disconnected("mx", A)
+    assert throttle.blocked_for("mx", A, now=0.0) == 0, "the two that are open go on"
+    assert not throttle.may_connect("mx", A, now=299.0)
+    assert throttle.may_connect("mx", A, now=300.0)
+    throttle.disconnected("mx", A)
+    throttle.turned_away("mx", A, now=0.0)
+    assert throttle.blocked_for("mx", A, now=0.0) == 5
+
+
+def test_greylisting_is_no_request_for_less() -> None:
+    throttle = Throttle()
+    throttle.ended("mx", A, good=False, reply=Reply(451, "Greylisted, try again", "4.7.1"), now=0.0)
+    assert throttle.blocked_for("mx", A, now=0.0) == 0
 
 
 def test_a_new_address_is_warmed_up() -> None:
