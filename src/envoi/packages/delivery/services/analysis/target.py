@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from envoi.engine import population, targeting
+from envoi.engine import access, population, targeting
 from envoi.kernel import query, registry
 from envoi.kernel.errors import Conflict, Invalid
 from envoi.kernel.query import Condition, Field, QueryDef
@@ -163,7 +163,7 @@ def _ids(run: DeliveryRun, delivery: Delivery, said: Targeting, actor: Actor) ->
         params |= dict(zip(names, members.params, strict=True))
     if said.table:
         stored = population.stored(said.table)
-        if stored is None:
+        if stored is None or not access.visible(actor).filter(pk=stored[1]).exists():
             raise Conflict(_("The population %(table)s is there no more.") % {"table": said.table})
         if stored[0].dimension != dimension:
             raise Invalid(

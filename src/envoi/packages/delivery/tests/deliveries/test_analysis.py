@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from envoi.engine import worktable
+from envoi.engine.definition import Activity
+from envoi.engine.testing import chain, make_workflow
 from envoi.kernel import clock as product_clock
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed
 from envoi.kernel.models import Folder
@@ -270,6 +273,23 @@ def test_lists_and_a_filter_choose_together_and_each_person_once() -> None:
     analyse(lost)
     assert lost.status is DeliveryState.FAILED
     assert "There is no list 'nothing'" in lines(lost, JobLevel.ERROR)[0]
+
+
+def test_the_population_of_a_workflow_is_a_target_for_those_who_see_the_workflow() -> None:
+    ann, bob, _eve = addressed(3)
+    workflow = make_workflow(chain(Activity("start", "start"), Activity("end", "end")))
+    shape = {"schema": "temp:query", "dimension": "nms:recipient", "columns": [], "links": [], "beside": {}}
+    table = worktable.create(workflow.pk, 1, [worktable.Column("id", "bigint")], "id", shape)
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {table} VALUES (%s), (%s)", [ann, bob])
+    assert pending(analyse(make({"table": table}))) == {ann, bob}
+    outside = make({"table": table})
+    analyse(outside, actor_of(make_operator("joe", rights=(Right.PREPARE_DELIVERIES,))))
+    assert outside.status is DeliveryState.FAILED
+    worktable.drop(table)
+    gone = make({"table": table})
+    analyse(gone)
+    assert lines(gone, JobLevel.ERROR) == [f"The analysis failed: The population {table} is there no more."]
 
 
 def test_only_those_are_reached_that_the_operator_may_read() -> None:
