@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext_noop as _
 
-from envoi.engine import collecting, population, targeting
+from envoi.engine import collecting, population, ready_filters, targeting
 from envoi.engine.activities.base import ActivityType, Misconfigured, Outcome, TaskContext
 from envoi.engine.definition import Activity, Definition
 from envoi.engine.population import Column, Population
@@ -24,8 +24,9 @@ class Query(ActivityType):
     definition), `filteringDimension` with `link` (the path from it to the targeting dimension, found when
     there is only one), `having` (conditions on all rows of the filtering dimension that lead to one
     target), `columns` (added data: `{"expr", "alias", "label"}`), `collections` (as in the enrichment),
-    `segmentCode`, `useInbound` (query the population that comes in instead of the whole dimension; its data
-    are kept).
+    `segmentCode`, `ready` (ready-made filters that must hold too: `{"filter": "subscribers", "service":
+    name}`, `{"filter": "list", "list": name}`, `{"filter": "recipient", "recipient": number or address}`),
+    `useInbound` (query the population that comes in instead of the whole dimension; its data are kept).
 
     An empty result fires with recCount 0. Rows come once, whatever collections the query passes.
     """
@@ -63,7 +64,7 @@ def selected(ctx: TaskContext, without: str = "") -> Population:
     Raises Misconfigured without any settings (the product's WKF-560016), and what the query compiler raises.
     """
     said = ctx.parameters
-    if not {"targetingDimension", "filter", "useInbound"} & set(said):
+    if not {"targetingDimension", "filter", "ready", "useInbound"} & set(said):
         raise Misconfigured(f"WKF-560016: no query is defined in activity {ctx.activity.name}.")
     columns = targeting.fields(said.get("columns"), "columns")
     within: Registry | None = None
@@ -85,7 +86,8 @@ def selected(ctx: TaskContext, without: str = "") -> Population:
         data.append((name, label))
         select.append(field)
     data, select = targeting.with_segment(data, select, str(said.get("segmentCode") or ""))
-    definition = QueryDef(schema, select=tuple(select), where=_filter(ctx, schema))
+    ready = ready_filters.conditions(said.get("ready"), dimension, "ready")
+    definition = QueryDef(schema, select=tuple(select), where=(*_filter(ctx, schema), *ready))
     if without:
         within, known = _beside(within, schema, without)
         definition = replace(definition, where=(*definition.where, known))

@@ -13,6 +13,7 @@ from envoi.kernel.models import Folder
 from envoi.kernel.registry import translate
 from envoi.kernel.rights import Actor
 from envoi.kernel.writing import Preparer, Writer, preparers, writers
+from envoi.packages.delivery.hookspecs import recipient_merged
 from envoi.packages.delivery.models import (
     Delivery,
     DeliveryMapping,
@@ -33,6 +34,7 @@ from envoi.packages.delivery.services import (
     log_tables,
     mappings,
     normalise,
+    ready_filters,
     shipping,
     subscriptions,
     suppression,
@@ -42,7 +44,8 @@ __all__ = [
     "analysis",
     "confirmations",
     "imports",
-]  # imported so that outbox items and work of workers are known
+    "ready_filters",
+]  # imported so that outbox items, work of workers and filters are known
 IN_FOLDERS: tuple[type[Model], ...] = (Recipient, Visitor, SeedMember, Service, Group, Delivery)
 
 
@@ -56,6 +59,12 @@ def plant(package: str, actor: Actor) -> list[str]:
         log_tables.make(storage)
     deliveries.plant()
     return kept
+
+
+@recipient_merged.answer
+def hand_logs_over(kept: int, gone: int) -> None:
+    """Let a profile have the logs of the one that becomes part of it."""
+    log_tables.hand_over("rcp", kept, gone)
 
 
 @folder_contents.answer

@@ -5,8 +5,9 @@ import socket
 import socketserver
 import ssl
 import threading
+import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psycopg
@@ -17,17 +18,28 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.db import connection
 
+from envoi.engine import commands, population, runner
 from envoi.engine.activities import load_soap
-from envoi.engine.testing import lines, make_workflow
+from envoi.engine.models import State, Task
+from envoi.engine.testing import in_thread, lines, make_workflow, run_one
 from envoi.engine.testing import start as begin
 from envoi.engine.transfers import soap
 from envoi.kernel import accounts
+from envoi.kernel import clock as kernel_clock
 from envoi.kernel.config import NetworkConfig
 from envoi.kernel.errors import Invalid
+from envoi.kernel.models import Folder
 from envoi.kernel.testing import admin_actor, make_actor
+from envoi.packages.delivery.models import Subscription
+from envoi.packages.delivery.services import chosen, lists
+from envoi.packages.delivery.testing import make_service
 from envoi.packages.delivery.tests.test_targeting import END, ask, carried, make, rows, run, step
 
-pytestmark = pytest.mark.usefixtures("db")
+
+@pytest.fixture(autouse=True)
+def base(request):
+    """One that is rolled back, unless a test asks for one with commits."""
+    request.getfixturevalue("committed_db" if "committed_db" in request.fixturenames else "db")
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +48,7 @@ def loopback_is_allowed(settings):
 
 
 @pytest.fixture
-def people(db):
+def people(base):
     return make(
         ("a@x.org", "Ann", "One"), ("b@x.org", "Bob", "Two"), ("a@x.org", "Ada", "One"), ("", "Cid", "Four")
     )
@@ -92,7 +104,7 @@ def served():
 
 
 @pytest.fixture
-def shop():
+def shop(base):
     """A schema that is committed, behind the account `shop`; gives a connection to it."""
     asked = connection.get_connection_params()
     known = ("host", "port", "dbname", "user", "password")
@@ -172,6 +184,24 @@ def test_a_database_is_not_reached_on_a_private_address_or_by_another_kind_of_ac
     assert "is not of the type External database" in failure(load(table="kept", account="web"))
     settings.CONFIG = replace(settings.CONFIG, network=NetworkConfig())
     assert "allow_private" in failure(load(table="kept"))
+
+
+def test_a_stop_ends_what_another_database_works_on(committed_db, shop):
+    workflow = make_workflow((load(query="SELECT 1 AS n, pg_sleep(60)::text AS late"), END))
+    commands.post(admin_actor(), workflow.internal_name, commands.Command.START)
+    assert run_one()
+    task = Task.objects.get(workflow=workflow, activity="load").pk
+    with in_thread(task):
+        asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        while shop.execute(asleep).fetchone() == (0,):
+            time.sleep(0.02)
+        commands.post(admin_actor(), workflow.internal_name, commands.Command.STOP)
+        commands.apply_queued(workflow.pk)
+        runner.running[task].request()
+    workflow.refresh_from_db()
+    assert (workflow.state, workflow.failed) == (State.FINISHED, False), lines(workflow)
+    assert shop.execute(asleep).fetchone() == (0,)
+    assert population.stored(f"wkf{workflow.pk}_1") is None
 
 
 # --- groups
@@ -273,7 +303,7 @@ class _Shop(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def service(tmp_path):
+def service(base, tmp_path):
     """A service behind the account `web`; what it is asked stands in `asked`, `body` is answered if given."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "here")])
@@ -400,3 +430,37 @@ def test_a_subset_follows_a_data_distribution(people):
     assert "is one of nms:service" in told
     with pytest.raises(Invalid, match="names a value twice"):
         run(ask("query", to="split"), distributed("set", ("One", 1), ("One", 2)))
+
+
+# --- ready-made filters
+
+
+def test_a_query_by_ready_made_filters(people):
+    a, b, c, _d = people
+    news = make_service("news")
+    now = kernel_clock.now()
+    for number, (key, ends) in enumerate(((a, None), (b, now - timedelta(days=1)), (c, None)), 1):
+        Subscription.objects.create(
+            subscription_id=number,
+            recipient_id=key,
+            service=news,
+            created_at=now,
+            expiration_date=ends,
+        )
+    folder = Folder.objects.get(name="lists")
+    made = lists.create("L", actor=admin_actor(), folder=folder, name="l")
+    picked = "SELECT recipient_id AS id FROM nms_recipient WHERE recipient_id = ANY(%s)"
+    lists.add(made, chosen.Chosen(picked, ([b, c],)), actor=admin_actor())
+
+    def found(*ready, **more):
+        return rows(run(ask("query", to="end", ready=list(ready), **more)), "query")
+
+    subscribers, members = {"filter": "subscribers", "service": "news"}, {"filter": "list", "list": "l"}
+    assert found(subscribers) == [a, c]
+    assert found(members) == [b, c]
+    assert found(subscribers, members) == [c]
+    assert found(subscribers, filter="@lastName = 'Two' OR @firstName = 'Ann'") == [a]
+    assert found({"filter": "recipient", "recipient": "B@x.org"}) == [b]
+    assert found({"filter": "recipient", "recipient": str(a)}) == [a]
+    assert "there are list, recipient, subscribers" in failure(ask("query", to="end", ready=["friends"]))
+    assert "needs service" in failure(ask("query", to="end", ready=["subscribers"]))
