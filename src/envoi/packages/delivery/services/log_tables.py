@@ -89,6 +89,34 @@ def partition(kind: str, storage: str, run_id: int) -> str:
     return name
 
 
+def hand_over(storage: str, kept: int, gone: int) -> int:
+    """Make the logs of one target those of another, in the caller's transaction; returns how many.
+
+    Where both were in one run, the row of the one that goes stays as it is: what was sent to it was sent, and
+    is counted.
+    """
+    moved = 0
+    with connection.cursor() as cursor:
+        for kind, columns in _COLUMNS.items():
+            name = quoted(table(kind, storage))
+            own = re.findall(r"(\w+) (?:bigint|varchar|smallint|integer|timestamptz|uuid)\b", columns)
+            alone = (
+                "true"
+                if kind == "tracking_log"  # its key holds an id: a target may have many in a run
+                else f"""NOT EXISTS (SELECT 1 FROM {name} o
+                           WHERE o.target_id = %(kept)s AND o.run_id = l.run_id)"""  # noqa: S608 quoted
+            )
+            shown = ", ".join("%(kept)s" if column == "target_id" else column for column in own)
+            cursor.execute(
+                f"""WITH moved AS (
+                      DELETE FROM {name} l WHERE l.target_id = %(gone)s AND {alone} RETURNING l.*)
+                    INSERT INTO {name} ({", ".join(own)}) SELECT {shown} FROM moved""",  # noqa: S608 quoted
+                {"kept": kept, "gone": gone},
+            )
+            moved += cursor.rowcount
+    return moved
+
+
 def drop(storage: str) -> None:
     """Drop the log tables of a mapping with everything in them, in the caller's transaction."""
     with connection.cursor() as cursor:

@@ -34,7 +34,7 @@ from envoi.packages.delivery.models import (
     SeedMember,
     ValidationMode,
 )
-from envoi.packages.delivery.services import analysis, chosen, deliveries, lists, suppression
+from envoi.packages.delivery.services import analysis, chosen, deliveries, lists, recipients, suppression
 from envoi.packages.delivery.testing import make_recipients
 
 pytestmark = pytest.mark.django_db
@@ -355,6 +355,21 @@ def test_an_analysis_anew_replaces_the_one_before() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'wkdlv%%'")
         assert cursor.fetchone() == (0,)
+
+
+def test_the_messages_of_two_profiles_that_become_one_are_those_of_the_one_that_stays() -> None:
+    ann, bob = addressed(2)
+    to_bob, to_both = analyse(make({"filter": f"@id = {bob}"})), analyse(make())
+    recipients.merge(ann, bob, actor=admin_actor())
+    assert set(BroadLogRcp.objects.filter(run_id=to_bob.pk).values_list("target_id", "address")) == {
+        (ann, "a1@example.org")
+    }
+    # Both got this one: the message to the profile that is gone was prepared, and is counted.
+    assert set(reasons(to_both)) == {ann, bob}
+    assert (
+        DeliveryPart.objects.get(run=to_bob).first_id
+        == BroadLogRcp.objects.get(run_id=to_bob.pk).broad_log_id
+    )
 
 
 def test_two_analyses_at_once_are_refused() -> None:
