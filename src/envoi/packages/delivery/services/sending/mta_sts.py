@@ -82,6 +82,7 @@ class Policies:
         self._find: Find = find or (lambda host: check_host(host, port))
         self._kept: dict[str, tuple[str, float, Policy]] = {}
         self._asked: dict[str, float] = {}
+        self._asking: dict[str, asyncio.Task[Policy | None]] = {}
 
     async def of(self, domain: str) -> Policy | None:
         """Return the policy of a domain, None without one. Never raises.
@@ -90,23 +91,34 @@ class Policies:
         now: whoever can take them away must not take away the encryption too (RFC 8461 §5.1).
         """
         now = clock.monotonic()
-        kept = self._kept.get(domain)
-        if kept and kept[1] <= now:
-            kept = None
-            del self._kept[domain]
         if self._asked.get(domain, 0.0) > now:
-            return kept[2] if kept else None
+            return self._held(domain)
+        # All that go to a domain wait for its answer: none may pass before it is known.
+        task = self._asking.get(domain)
+        if task is None:
+            task = self._asking[domain] = asyncio.create_task(self._ask(domain))
+            task.add_done_callback(lambda _task: self._asking.pop(domain, None))
+        return await asyncio.shield(task)
+
+    def _held(self, domain: str) -> Policy | None:
+        kept = self._kept.get(domain)
+        if kept and kept[1] <= clock.monotonic():
+            del self._kept[domain]
+            return None
+        return kept[2] if kept else None
+
+    async def _ask(self, domain: str) -> Policy | None:
+        held = self._held(domain)
+        id = await self._id(domain)
+        if id is not None and not (held and self._kept[domain][0] == id):
+            policy = await asyncio.to_thread(self._fetch, domain)
+            if policy is not None:
+                held = policy
+                self._kept[domain] = (id, clock.monotonic() + policy.max_age, policy)
         if len(self._asked) > _DOMAINS:
             self._asked.clear()
-        self._asked[domain] = now + _ASK_AGAIN
-        id = await self._id(domain)
-        if id is None or (kept and kept[0] == id):
-            return kept[2] if kept else None
-        policy = await asyncio.to_thread(self._fetch, domain)
-        if policy is None:
-            return kept[2] if kept else None
-        self._kept[domain] = (id, now + policy.max_age, policy)
-        return policy
+        self._asked[domain] = clock.monotonic() + _ASK_AGAIN
+        return held
 
     async def _id(self, domain: str) -> str | None:
         try:

@@ -2,10 +2,13 @@
 
 import asyncio
 import datetime
+import ssl
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +232,40 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         return path
 
     return make
+
+
+@contextmanager
+def web(certificate: Path, answers: list[tuple[int, bytes]]) -> Iterator[int]:
+    """Let a web server listen over TLS; it gives its answers in turn."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/.well-known/mta-sts.txt"
+            status, body = answers.pop(0)
+            self.send_response(status)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def web_server() -> Callable[..., Any]:
+    """Give `web_server(certificate, answers)`, a context in which a web server listens on a port."""
+    return web

@@ -2,10 +2,7 @@
 
 import asyncio
 import ssl
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -140,37 +137,6 @@ def test_a_policy_covers_its_hosts() -> None:
         assert parse(wrong) is None
 
 
-@contextmanager
-def web(certificate: Path, answers: list[tuple[int, bytes]]) -> Iterator[int]:
-    """Let a web server listen over TLS; it gives its answers in turn."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            assert self.path == "/.well-known/mta-sts.txt"
-            status, body = answers.pop(0)
-            self.send_response(status)
-            self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.mark.parametrize(
     ("answer", "named", "found"),
     [
@@ -183,6 +149,7 @@ def web(certificate: Path, answers: list[tuple[int, bytes]]) -> Iterator[int]:
 def test_a_policy_is_fetched_over_a_connection_that_is_verified(
     name_server: Callable[..., Any],
     certificate: Callable[[str], Path],
+    web_server: Callable[..., Any],
     answer: tuple[int, bytes],
     named: str,
     found: bool,
@@ -211,5 +178,5 @@ def test_a_policy_is_fetched_over_a_connection_that_is_verified(
                 policies._asked.clear()
                 assert await policies.of("there.example") is policy
 
-    with web(own, [answer]) as port:
+    with web_server(own, [answer]) as port:
         asyncio.run(run(port))

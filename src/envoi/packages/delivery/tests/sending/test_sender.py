@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import ssl
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +16,7 @@ import pytest
 from envoi.kernel.errors import Broken, Refused
 from envoi.packages.delivery.services.sending import journal as journals
 from envoi.packages.delivery.services.sending.journal import BEGUN, Journal
+from envoi.packages.delivery.services.sending.mta_sts import Policies
 from envoi.packages.delivery.services.sending.mx import MxRoutes, Relay, RelayRoutes
 from envoi.packages.delivery.services.sending.outcomes import Message, Outcome, State
 from envoi.packages.delivery.services.sending.sender import Item, Sender
@@ -217,6 +219,53 @@ def test_the_second_host_gets_what_the_first_does_not_take(
     assert [by_id[id].reply.enhanced for id in (40, 41, 42)] == ["5.1.10", "5.1.2", "5.4.4"]
 
 
+def test_a_policy_that_is_enforced_lets_nothing_go_in_clear(
+    mail_server: Serve, name_server: Serve, web_server: Serve, certificate: Callable[[str], Path], run: Any
+) -> None:
+    zone = {
+        ("there.example", "MX"): ["10 listed.example.", "5 other.example."],
+        ("listed.example", "A"): ["127.0.0.7"],
+        ("other.example", "A"): ["127.0.0.8"],
+        ("_mta-sts.there.example", "TXT"): ['"v=STSv1; id=1"'],
+        ("elsewhere.example", "MX"): ["10 other.example."],
+        ("_mta-sts.elsewhere.example", "TXT"): ['"v=STSv1; id=1"'],
+    }
+    policy = b"version: STSv1\nmode: enforce\nmx: listed.example\nmax_age: 86400\n"
+    # Both policies come from one server, whose certificate is for one of the names: `elsewhere` has none.
+    own = certificate("mta-sts.there.example")
+    these = [*items(3), *items(1, "elsewhere.example", 3)]
+    mine = run()
+
+    async def main(web_port: int) -> None:
+        async with (
+            name_server(zone) as (resolver, _),
+            mail_server(address="127.0.0.7") as listed,
+            mail_server(address="127.0.0.8", port=listed.port) as other,
+        ):
+            policies = Policies(
+                resolver,
+                context=ssl.create_default_context(cafile=str(own)),
+                port=web_port,
+                find=lambda _host: ["127.0.0.1"],
+            )
+            routes = MxRoutes(resolver=resolver, allowed=[ip_network("127.0.0.0/8")], port=listed.port)
+            throttle = Throttle(rules())
+            sender = Sender(
+                routes, throttle, mine.journal, [ANY], policies=policies, max_age=0.5, patience=1.0
+            )
+            await sender.run(iter(these), compose, mine.outcomes.append)
+            assert listed.connections > 0
+            assert not listed.messages
+            assert numbers(other.messages) == [3], "a domain without a policy is sent to as ever"
+
+    with web_server(own, [(200, policy)]) as web_port:
+        asyncio.run(main(web_port))
+    mine.check(these)
+    refused = [outcome for outcome in mine.outcomes if outcome.id < 3]
+    assert {outcome.state for outcome in refused} <= {State.DEFERRED, State.UNSENT}
+    assert all("STARTTLS" in outcome.reply.text for outcome in refused)
+
+
 def test_a_blocked_destination_does_not_hold_up_the_others(
     mail_server: Serve, name_server: Serve, run: Any
 ) -> None:
@@ -286,6 +335,7 @@ SENDER = """
 import asyncio, sys
 from pathlib import Path
 from envoi.packages.delivery.services.sending.journal import Journal
+from envoi.packages.delivery.services.sending.mta_sts import Policies
 from envoi.packages.delivery.services.sending.mx import Relay, RelayRoutes
 from envoi.packages.delivery.services.sending.outcomes import Message
 from envoi.packages.delivery.services.sending.sender import Item, Sender
