@@ -141,10 +141,14 @@ def session(ctx: TaskContext, name: str, *, writes: bool = False) -> Generator[S
     except psycopg.Error as error:
         if isinstance(error, psycopg.errors.QueryCanceled) and ctx.cancelled():
             raise Failed("The activity was stopped.") from error
-        if error.sqlstate is None and connection.connection is not None and connection.connection.broken:
+        own = ours()
+        if own.closed or own.broken:
             raise  # our own database is gone: the task is taken up again
         said = account.concealed(printable(str(error).rpartition("FATAL:")[2]))
-        raise Failed(f"The database on {place} does not do it ({said}).") from error
+        # An error that ends a session must not look like the end of our own.
+        ends = isinstance(error, (psycopg.errors.AdminShutdown, psycopg.errors.CrashShutdown))
+        cause = ConnectionError(said) if ends else error
+        raise Failed(f"The database on {place} does not do it ({said}).") from cause
 
 
 def described(other: Session, query: composed.Composable) -> list[Given]:
@@ -198,7 +202,6 @@ def table_name(said: str) -> composed.Identifier:
 
 def ours() -> psycopg.Connection[Any]:
     """Return the connection of the activity's own transaction."""
-    connection.ensure_connection()
     return cast("psycopg.Connection[Any]", connection.connection)
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.db import connection
 
-from envoi.engine import commands, population, runner
+from envoi.engine import commands, runner
 from envoi.engine.activities import load_soap
 from envoi.engine.models import State, Task
 from envoi.engine.testing import in_thread, lines, make_workflow, run_one
@@ -186,22 +186,38 @@ def test_a_database_is_not_reached_on_a_private_address_or_by_another_kind_of_ac
     assert "allow_private" in failure(load(table="kept"))
 
 
-def test_a_stop_ends_what_another_database_works_on(committed_db, shop):
+ASLEEP = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+
+
+@contextlib.contextmanager
+def slow_load(shop):
+    """A workflow and the number of its task, which waits for another database."""
     workflow = make_workflow((load(query="SELECT 1 AS n, pg_sleep(60)::text AS late"), END))
     commands.post(admin_actor(), workflow.internal_name, commands.Command.START)
     assert run_one()
     task = Task.objects.get(workflow=workflow, activity="load").pk
     with in_thread(task):
-        asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-        while shop.execute(asleep).fetchone() == (0,):
+        while not shop.execute(ASLEEP).fetchall():
             time.sleep(0.02)
+        yield workflow, task
+    workflow.refresh_from_db()
+
+
+def test_a_stop_ends_what_another_database_works_on(committed_db, shop):
+    with slow_load(shop) as (workflow, task):
         commands.post(admin_actor(), workflow.internal_name, commands.Command.STOP)
         commands.apply_queued(workflow.pk)
         runner.running[task].request()
-    workflow.refresh_from_db()
     assert (workflow.state, workflow.failed) == (State.FINISHED, False), lines(workflow)
-    assert shop.execute(asleep).fetchone() == (0,)
-    assert population.stored(f"wkf{workflow.pk}_1") is None
+    assert shop.execute(ASLEEP).fetchall() == []
+
+
+def test_another_database_that_goes_away_is_a_failure_of_the_activity(committed_db, shop):
+    with slow_load(shop) as (workflow, task):
+        shop.execute(f"SELECT pg_terminate_backend(pid) FROM ({ASLEEP}) q")
+    assert workflow.failed, lines(workflow)
+    assert "does not do it" in lines(workflow)[-1]
+    assert Task.objects.get(pk=task).attempts == 1
 
 
 # --- groups
