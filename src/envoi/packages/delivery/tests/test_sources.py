@@ -1,6 +1,7 @@
 """What comes from elsewhere and goes there: other databases, services that speak SOAP, groups."""
 
 import contextlib
+import resource
 import socket
 import socketserver
 import ssl
@@ -184,6 +185,18 @@ def test_a_database_is_not_reached_on_a_private_address_or_by_another_kind_of_ac
     assert "is not of the type External database" in failure(load(table="kept", account="web"))
     settings.CONFIG = replace(settings.CONFIG, network=NetworkConfig())
     assert "allow_private" in failure(load(table="kept"))
+
+
+def test_rows_pass_through_without_being_held(shop):
+    def peak_mb():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    before = peak_mb()
+    workflow = run(load(query="SELECT n, repeat('x', 300) AS text FROM generate_series(1, 300000) n"))
+    event, found = carried(workflow, "load", "transition")
+    assert event.variables["recCount"] == "300000"
+    assert peak_mb() - before < 40, "90 MB went through this process"
+    assert found.dimension == ""
 
 
 ASLEEP = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
