@@ -104,7 +104,7 @@ def compile(
     statement = _statement(actor, zone, variables, now, within)
     query = _Query(statement, definition, "queryDef", 0)
     sql, columns, hidden = query.whole(keyset=keyset or definition.after is not None)
-    return Compiled(f"{statement.readable()}{sql}", statement.params, columns, hidden)
+    return Compiled(sql, statement.params, columns, hidden)
 
 
 def compile_insert_select(
@@ -135,7 +135,7 @@ def compile_insert_select(
     sql, selected, _ = query.rows(limit=definition.line_count)
     names = ", ".join(quoted(name) for name, _ in columns)
     casts = ", ".join(f"c{index}::{kind}" for index, (_, kind) in enumerate(columns))
-    whole = f"INSERT INTO {quoted(table)} ({names}) {statement.readable()}SELECT {casts} FROM ({sql}) q"  # noqa: S608 quoted names
+    whole = f"INSERT INTO {quoted(table)} ({names}) SELECT {casts} FROM ({sql}) q"  # noqa: S608 quoted names
     return Compiled(whole, statement.params, selected)
 
 

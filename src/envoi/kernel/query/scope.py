@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.db import connection
 from psycopg import sql as composed
 
 from envoi.kernel import folders
@@ -41,8 +42,8 @@ class Statement:
     params: dict[str, object] = field(default_factory=dict[str, object])
     aliases: int = 0
     joins: int = 0
-    restricted: bool = False
-    """Some part asks which folders the actor may read."""
+    folders: list[int] | None = None
+    """Which folders the actor may read, once some part has asked."""
     bound: dict[tuple[type, str, str], str] = field(default_factory=dict[tuple[type, str, str], str])
 
     def alias(self) -> str:
@@ -70,34 +71,32 @@ class Statement:
         """Return the condition under which the actor may read a row; empty when all may be read."""
         if schema.folder is None or (self.actor.is_administrator and self.actor.root_path == "/"):
             return ""
-        self.restricted = True
         return self._within(schema, alias, schema.folder)
 
     def _within(self, schema: Schema, alias: str, steps: tuple[str, ...]) -> str:
-        readable = "(SELECT folder_id FROM readable)"
         if not steps:
-            return f"{alias}.{quoted(schema.key[0])} IN {readable}"
+            return f"{alias}.{quoted(schema.key[0])} = ANY({self.readable()})"
         link = schema.links[steps[0]]
         own, theirs = link.join[0]
         column = f"{alias}.{quoted(own)}"
         if len(steps) == 1:
-            return f"{column} IN {readable}"
+            return f"{column} = ANY({self.readable()})"
         target, inner = self.registry[link.target], self.alias()
         below = self._within(target, inner, steps[1:])
         table = quoted(target.table)
         return f"{column} IN (SELECT {inner}.{quoted(theirs)} FROM {table} {inner} WHERE {below})"  # noqa: S608 quoted
 
     def readable(self) -> str:
-        """Return the WITH clause that `restriction` refers to; empty when nothing does."""
-        if not self.restricted:
-            return ""
-        allowed = folders.readable(self.actor)
-        names: list[str] = []
-        for value in allowed.params:
-            name = f"f{len(names)}"
-            self.params[name] = value
-            names.append(f"%({name})s")
-        return f"WITH readable AS MATERIALIZED ({allowed.sql % tuple(names)}) "
+        """Return the folders that the actor may read, as an array.
+
+        They are looked up before the statement is planned: the planner then knows how many rows they leave.
+        """
+        if self.folders is None:
+            allowed = folders.readable(self.actor)
+            with connection.cursor() as cursor:
+                cursor.execute(allowed.sql, allowed.params)
+                self.folders = sorted(number for (number,) in cursor.fetchall())
+        return self.bind(self.folders, "bigint[]")
 
 
 @dataclass
