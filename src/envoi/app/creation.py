@@ -28,6 +28,8 @@ OURS = {
     "static",
     "files",
     "spool",
+    "imports",
+    "exports",
 }
 URL_EXAMPLE = (
     '# url = "postgresql://envoi@db.example.com/envoi"    # none: the embedded PostgreSQL, in this folder'

@@ -149,7 +149,7 @@ def _take_folder(home: Path) -> None:
 
 def _empty(home: Path, *, database: bool) -> None:
     """Take away what an earlier demonstration left: its database, its files, the logs of its processes."""
-    for name in ("files", "spool", "static"):
+    for name in ("files", "spool", "static", "imports", "exports"):
         shutil.rmtree(home / name, ignore_errors=True)
     for log in (home / "log").glob("*.log*"):
         if not log.name.startswith("postgres"):
