@@ -267,13 +267,13 @@ def test_a_package_brings_a_word_and_a_folder_page():
     def page(request, folder):
         return HttpResponse(f"page of {folder.name}")
 
-    entry = Entry(Word.PROFILES, "Profiles", "console:search", frozenset({Right.EXPORT}))
+    entry = Entry(Word.REPORTS, "Reports", "console:search", frozenset({Right.EXPORT}))
     brought = Pages(entries=(entry,), folders={"nms:recipient": FolderKind(page, "user", lambda actor: {})})
-    folder = make_folder("recipients", "profilesAndTargets", model="nms:recipient")
+    folder = make_folder("people", "profilesAndTargets", model="nms:recipient")
     with hooks.pages.temporarily(lambda: brought):
-        assert 'data-key="p"' in text(signed_in("EXPORT", name="exporter"), "/")
-        assert 'data-key="p"' not in text(signed_in(), "/")
-        assert text(signed_in("ADMINISTRATION"), f"/explorer{folder.path}") == "page of recipients"
+        assert 'data-key="r"' in text(signed_in("EXPORT", name="exporter"), "/")
+        assert 'data-key="r"' not in text(signed_in(), "/")
+        assert text(signed_in("ADMINISTRATION"), f"/explorer{folder.path}") == "page of people"
 
 
 def test_there_are_eight_words_and_no_ninth():

@@ -58,8 +58,7 @@ def test_no_page_is_public_by_oversight(client: Client):
     public = {"sign-in", "language", "approve"}  # the last one is signed itself
     for pattern in own:
         places = {
-            name: 1 if "Int" in type(kind).__name__ else "x"
-            for name, kind in pattern.pattern.converters.items()
+            name: 1 if "[0-9]" in kind.regex else "x" for name, kind in pattern.pattern.converters.items()
         }
         address = reverse(f"console:{pattern.name}", kwargs=places)
         answer = client.get(address)

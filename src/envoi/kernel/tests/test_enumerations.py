@@ -283,5 +283,5 @@ def test_columns_are_bound_by_their_schema_too(monkeypatch: pytest.MonkeyPatch) 
     found = registry.find("xtk:option")
     bound = replace(found.attributes["description"], list_name="company")
     schema = replace(found, attributes={**found.attributes, "description": bound})
-    monkeypatch.setattr(enumerations.registry, "current", lambda: [schema])
+    monkeypatch.setattr(enumerations.registry, "fresh", lambda: [schema])
     assert enumerations.fields("company") == [Binding("company", "xtk:option", "xtk_option", "description")]

@@ -16,7 +16,7 @@ TREE_RIGHTS = ("INSERT FOLDERS", "EDIT FOLDERS", "DELETE FOLDER")
 
 def names(actor: Actor, access: Access = Access.READ) -> set[str]:
     found = Folder.objects.filter(folder_id__in=folders.allowed(actor, access).queryset())
-    return set(found.filter(name__startswith="t").values_list("name", flat=True)) - {
+    return set(found.filter(name__regex=r"^t\d").values_list("name", flat=True)) - {
         "templates",
         "targetingWorkflows",
     }
