@@ -212,16 +212,21 @@ def _up(home: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """Have SIGTERM end the block as Ctrl-C does, so that everything is stopped in order."""
+    """Have SIGTERM end the block as Ctrl-C does, so that everything is stopped in order.
+
+    SIGINT is asked for too: a shell starts what it leaves in the background with SIGINT ignored, and then
+    nobody could end the demonstration by it.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", address: str, home: Path) -> None:

@@ -22,6 +22,11 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
+def ignore_interrupts() -> None:
+    """Start a process as a shell starts what it leaves in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def test_a_folder_with_another_instance_or_other_things_is_left_alone(home, run_envoi):
     (home / "envoi.toml").write_text('[instance]\nname = "ours"\n')
     refused = run_envoi("demo", "--exit", home=home, code=3)
@@ -87,6 +92,7 @@ def test_it_serves_until_it_is_stopped_and_the_workflow_has_ticked(home, run_env
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=ignore_interrupts,
     )
     try:
         assert process.stderr is not None
