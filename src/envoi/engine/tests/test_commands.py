@@ -8,7 +8,7 @@ import pytest
 from envoi.engine import commands, editing, instances, testing, worktable
 from envoi.engine.commands import Command
 from envoi.engine.definition import Activity, Definition
-from envoi.engine.models import Event, LogLine, State, Task, Workflow, WorkflowVersion
+from envoi.engine.models import Event, LogLine, State, Task, Workflow, WorkflowRun, WorkflowVersion
 from envoi.engine.testing import chain, lines, make_workflow, run_to, run_until_passive, tasks
 from envoi.engine.testing import start as begin
 from envoi.engine.tests.diagrams import call, end, js, scheduler, start, way
@@ -122,10 +122,12 @@ def test_a_purge_deletes_what_is_past_and_nothing_else(db, clock):
     run_to(datetime(2026, 11, 26, 9, 0, tzinfo=UTC), clock)
     before = workflow.definition
     said = len(lines(other))
+    assert WorkflowRun.objects.filter(workflow=workflow).exists()
     post(workflow, Command.CLEANUP)
     assert tasks(workflow) == [("schedule", "pending")]
     assert lines(workflow) == []
     assert not Event.objects.filter(workflow=workflow, status__gt=2).exists()
+    assert not WorkflowRun.objects.filter(workflow=workflow).exists()
     assert (workflow.definition, workflow.variables) == (before, {"kept": 1})
     assert len(lines(other)) == said
     assert AuditEntry.objects.filter(entity_id=workflow.pk, action="Cleanup").count() == 1
