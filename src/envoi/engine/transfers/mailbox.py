@@ -60,22 +60,26 @@ def opened(account: Credentials) -> Generator[Mailbox]:
 
 
 class _PopSession(poplib.POP3):
-    """POP3 on a connection that there is."""
+    """POP3 on a connection that there is; `host` is the name that STARTTLS expects in the certificate."""
 
-    def __init__(self, line: socket.socket) -> None:
+    def __init__(self, host: str, line: socket.socket) -> None:
         self.line = line
-        super().__init__("", timeout=PATIENCE)
+        try:
+            super().__init__(host, timeout=PATIENCE)
+        except BaseException:  # a greeting that is none
+            self.close()
+            raise
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
         return self.line
 
 
 class _ImapSession(imaplib.IMAP4):
-    """IMAP on a connection that there is."""
+    """IMAP on a connection that there is; `host` is the name that STARTTLS expects in the certificate."""
 
-    def __init__(self, line: socket.socket) -> None:
+    def __init__(self, host: str, line: socket.socket) -> None:
         self.line = line
-        super().__init__("", timeout=PATIENCE)
+        super().__init__(host, timeout=PATIENCE)
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
         return self.line
@@ -132,22 +136,34 @@ class _Imap:
             self.session.uid("STORE", uid, "+FLAGS", "(\\Deleted)")
 
 
+# A session holds its connection open by a file of its own, and after STARTTLS by another socket: closing the
+# line that it was given is not enough.
+
+
 def _pop3(account: Credentials, line: socket.socket) -> Generator[Mailbox]:
-    session = _PopSession(line)
-    if account.text("security") == "starttls":
-        session.stls(context=context(verify=account.on("verify")))
-    session.user(account.text("account"))
-    session.pass_(account.secret("password"))
-    yield _Pop3(session)
-    session.quit()
+    session = _PopSession(account.text("server"), line)
+    try:
+        if account.text("security") == "starttls":
+            session.stls(context=context(verify=account.on("verify")))
+        session.user(account.text("account"))
+        session.pass_(account.secret("password"))
+        yield _Pop3(session)
+        session.quit()
+    finally:
+        session.close()
 
 
 def _imap(account: Credentials, line: socket.socket) -> Generator[Mailbox]:
-    session = _ImapSession(line)
-    if account.text("security") == "starttls":
-        session.starttls(ssl_context=context(verify=account.on("verify")))
-    session.login(account.text("account"), account.secret("password"))
-    session.select("INBOX")
-    yield _Imap(session)
-    session.expunge()
-    session.logout()
+    session = _ImapSession(account.text("server"), line)
+    try:
+        if account.text("security") == "starttls":
+            session.starttls(ssl_context=context(verify=account.on("verify")))
+        session.login(account.text("account"), account.secret("password"))
+        session.select("INBOX")
+        yield _Imap(session)
+        session.expunge()
+        session.logout()
+    finally:
+        # Not its own `shutdown`, which fails on what is closed already.
+        session.file.close()
+        session.sock.close()

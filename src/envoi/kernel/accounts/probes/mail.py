@@ -74,6 +74,7 @@ def imap(account: Credentials) -> str:
             session = _Imap(_begin(account, line), host, port)
             # Not its own `shutdown`, which fails on what is closed already.
             closing.callback(lambda: session.sock.close())
+            closing.callback(lambda: session.file.close())
             if account.text("security") == "starttls":
                 if "STARTTLS" not in session.capabilities:
                     raise _no_starttls(place)
@@ -109,7 +110,11 @@ class _Smtp(smtplib.SMTP):
 class _Pop(poplib.POP3):
     def __init__(self, connection: socket.socket, host: str, port: int) -> None:
         self._given = connection
-        super().__init__(host, port, STEP)
+        try:
+            super().__init__(host, port, STEP)
+        except BaseException:  # a greeting that is none
+            self.close()
+            raise
 
     def _create_socket(self, timeout: float) -> socket.socket:
         return self._given
