@@ -192,3 +192,20 @@ def test_collections_lists_of_values_links_and_days_have_rows_of_their_own(visit
         " and Birth date is on or before 18 years ago and without Members of lists where Primary key equals 7"
     )
     assert where[3].set_operator == "NOT EXISTS"
+
+
+def test_a_row_heeds_a_choice_made_the_moment_it_is_seen(visit):
+    page = visit("/data/query?schema=nms%3Arecipient")
+    page.evaluate(
+        """() => new MutationObserver((_, observer) => {
+            const operator = document.getElementById("c-where-0-o");
+            if (!operator) return;
+            observer.disconnect();
+            operator.selectedIndex = [...operator.options].findIndex((each) => each.text === "is one of");
+            operator.dispatchEvent(new Event("change", { bubbles: true }));
+        }).observe(document.getElementById("c-where"), { childList: true, subtree: true })"""
+    )
+    page.click("#c-where-all-a")
+    page.locator(".pick[open] [data-search]").fill("Gender")
+    page.locator(".pick[open] .tree button", has_text="Gender").first.click()
+    expect(page.get_by_label("Female")).to_be_visible()
