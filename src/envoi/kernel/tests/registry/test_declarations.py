@@ -18,10 +18,13 @@ def test_the_names_are_those_of_the_tables() -> None:
 
 
 def leads_an_index(schema: registry.Schema) -> bool:
+    """Return whether an index begins with the key, or with the run that a table is cut by and then the key."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT 1 FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
-               WHERE indrelid = %s::regclass AND attname = %s AND indpred IS NULL""",
+            """SELECT 1 FROM pg_index i LEFT JOIN pg_partitioned_table p ON p.partrelid = i.indrelid
+               JOIN pg_attribute a ON a.attrelid = i.indrelid
+                 AND (a.attnum = i.indkey[0] OR (i.indkey[0] = p.partattrs[0] AND a.attnum = i.indkey[1]))
+               WHERE i.indrelid = %s::regclass AND a.attname = %s AND i.indpred IS NULL""",
             [schema.table, *schema.key],
         )
         return cursor.fetchone() is not None
