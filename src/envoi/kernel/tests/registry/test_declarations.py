@@ -18,7 +18,7 @@ def test_the_names_are_those_of_the_tables() -> None:
 
 
 def leads_an_index(schema: registry.Schema) -> bool:
-    """Return whether an index begins with the key, or with the run that a table is cut by and then the key."""
+    """Return whether an index begins with the key, or with the run that a table is cut by and the key."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT 1 FROM pg_index i LEFT JOIN pg_partitioned_table p ON p.partrelid = i.indrelid
