@@ -89,8 +89,6 @@ def _complain(actor: Actor) -> None:
     """Make the list of those who are left in peace."""
     place = folders.find("lists", actor=actor)
     lists.create("Open complaints", actor=actor, folder=place, name=COMPLAINTS)
-    lists.create("Autumn: control group", actor=actor, folder=place, name=CONTROL)
-    lists.create("Autumn: audience", actor=actor, folder=place, name=AUDIENCE)
     _run(
         actor,
         "demoComplaints",
@@ -104,6 +102,9 @@ def _complain(actor: Actor) -> None:
 
 def _choose(actor: Actor) -> None:
     """Choose the audience: who may be written to, once each, without complaints, and a control group."""
+    place = folders.find("lists", actor=actor)
+    lists.create("Autumn: control group", actor=actor, folder=place, name=CONTROL)
+    lists.create("Autumn: audience", actor=actor, folder=place, name=AUDIENCE)
     reachable = "@email <> '' AND @blackList = 0 AND [location/@countryCode] IN ('FR', 'GB', 'SE')"
     _run(
         actor,

@@ -58,6 +58,16 @@ class Operator:
 
 EMPTY = Operator("empty", lazy("is empty"), Form.NONE)
 FILLED = Operator("filled", lazy("is not empty"), Form.NONE)
+_OF_DAYS = (
+    Operator("on", lazy("is on"), Form.DAY),
+    Operator("since", lazy("is on or after"), Form.DAY),
+    Operator("after", lazy("is after"), Form.DAY),
+    Operator("before", lazy("is before"), Form.DAY),
+    Operator("until", lazy("is on or before"), Form.DAY),
+    Operator("days", lazy("is between"), Form.DAYS),
+    Operator("last", lazy("is in the last"), Form.SPAN),
+    Operator("next", lazy("is in the next"), Form.SPAN),
+)
 IS = Operator("eq", pgettext_lazy("operator", "is"))
 IS_NOT = Operator("ne", lazy("is not"))
 ONE_OF = Operator("in", lazy("is one of"), Form.MANY)
@@ -100,26 +110,12 @@ OPERATORS: dict[Sort, tuple[Operator, ...]] = {
         FILLED,
     ),
     Sort.DAY: (
-        Operator("on", lazy("is on"), Form.DAY),
-        Operator("since", lazy("is on or after"), Form.DAY),
-        Operator("after", lazy("is after"), Form.DAY),
-        Operator("before", lazy("is before"), Form.DAY),
-        Operator("until", lazy("is on or before"), Form.DAY),
-        Operator("days", lazy("is between"), Form.DAYS),
-        Operator("last", lazy("is in the last"), Form.SPAN),
-        Operator("next", lazy("is in the next"), Form.SPAN),
+        *_OF_DAYS,
         EMPTY,
         FILLED,
     ),
     Sort.MOMENT: (
-        Operator("on", lazy("is on"), Form.DAY),
-        Operator("since", lazy("is on or after"), Form.DAY),
-        Operator("after", lazy("is after"), Form.DAY),
-        Operator("before", lazy("is before"), Form.DAY),
-        Operator("until", lazy("is on or before"), Form.DAY),
-        Operator("days", lazy("is between"), Form.DAYS),
-        Operator("last", lazy("is in the last"), Form.SPAN),
-        Operator("next", lazy("is in the next"), Form.SPAN),
+        *_OF_DAYS,
         Operator("older", lazy("is longer ago than"), Form.SPAN),
         EMPTY,
         FILLED,
