@@ -53,6 +53,25 @@ class ValidationMode(models.IntegerChoices):
     AUTOMATIC = 2, "automatic"
 
 
+class Kind(models.IntegerChoices):
+    """What becomes of a delivery when it has been sent (delivery.md §2.2). Codes are our own."""
+
+    SINGLE = 0, "single"
+    RECURRING = 1, "recurring"
+    """One of those that a recurring delivery makes, a new one each time."""
+    CONTINUOUS = 2, "continuous"
+    """Used again: its logs and runs add up."""
+    TRANSACTIONAL = 3, "transactional"
+
+
+class Format(models.IntegerChoices):
+    """Which parts a message has (delivery.md §2.9). Codes are our own."""
+
+    PREFERENCE = 0, "as the recipient prefers"
+    MULTIPART = 1, "always text and HTML"
+    TEXT = 2, "text only"
+
+
 class Priority(models.IntegerChoices):
     """Orders deliveries, never the messages of one."""
 
@@ -97,11 +116,46 @@ class Delivery(models.Model):
     """Whether those who are excluded are kept in the exclusion log rather than in the delivery log."""
     targeting: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
     """See `services/deliveries/targeting.py`."""
+    kind = models.SmallIntegerField(choices=Kind.choices, default=Kind.SINGLE, db_default=Kind.SINGLE)
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="children"
+    )
+    """Of a proof: of which delivery; of a recurring one: the template that makes them."""
+    subject = models.TextField(blank=True, default="", db_default="")
+    from_name = text(128)
+    from_address = text(254)
+    reply_to = text(254)
+    html_source = models.TextField(blank=True, default="", db_default="")
+    text_source = models.TextField(blank=True, default="", db_default="")
+    content_format = models.SmallIntegerField(choices=Format.choices, default=Format.PREFERENCE, db_default=0)
+    sending: "models.JSONField[Any]" = models.JSONField(default=dict, db_default={}, blank=True)
+    """Waves, retries and the like; see `services/deliveries/sending.py`."""
+    approvals: "models.JSONField[Any]" = models.JSONField(default=dict, db_default={}, blank=True)
+    """What has to be approved, and by whom; see `services/deliveries/approvals.py`."""
+    extraction: "models.JSONField[Any]" = models.JSONField(default=dict, db_default={}, blank=True)
+    """Of a delivery that a provider carries out: the file for it; see `services/extractions`."""
+    variables: "models.JSONField[Any]" = models.JSONField(default=dict, db_default={}, blank=True)
+    """Values that scripts leave for the content."""
+    typology_id = models.BigIntegerField(null=True, blank=True)
+    operation_id = models.BigIntegerField(null=True, blank=True)
+    """The campaign; its package declares the link."""
+    workflow_id = models.BigIntegerField(null=True, blank=True)
+    """The workflow that has made it."""
+    validity = models.DateTimeField(null=True, blank=True)
+    """Until when messages are tried; set when it starts unless it is said before."""
+    web_validity = models.DateTimeField(null=True, blank=True)
+    broad_start = models.DateTimeField(null=True, blank=True)
+    """When the first message went out."""
+    broad_end = models.DateTimeField(null=True, blank=True)
     run_id = models.BigIntegerField(null=True, blank=True)
     """The latest analysis."""
     total_target = models.BigIntegerField(default=0)
     reject = models.BigIntegerField(default=0)
     to_deliver = models.BigIntegerField(default=0)
+    processed = models.BigIntegerField(default=0, db_default=0)
+    success = models.BigIntegerField(default=0, db_default=0)
+    error = models.BigIntegerField(default=0, db_default=0)
+    new_quarantine = models.BigIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField()
     created_by = models.ForeignKey(
         Operator, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -111,6 +165,7 @@ class Delivery(models.Model):
     if TYPE_CHECKING:
         folder_id: int
         folder_process_id: int | None
+        parent_id: int | None
         mapping_id: int
 
     SCHEMA = Declaration(
@@ -129,6 +184,24 @@ class Delivery(models.Model):
             "created_at": "created",
             "modified_at": "lastModified",
             "run_id": "run-id",
+            "subject": "mailParameters/subject",
+            "from_name": "mailParameters/senderName",
+            "from_address": "mailParameters/senderAddress",
+            "reply_to": "mailParameters/replyAddress",
+            "html_source": "content/html/source",
+            "text_source": "content/text/source",
+            "content_format": "content/format",
+            "typology_id": "typology-id",
+            "operation_id": "operation-id",
+            "workflow_id": "workflow-id",
+            "validity": "scheduling/validityDate",
+            "web_validity": "scheduling/webValidityDate",
+            "broad_start": "broadStart",
+            "broad_end": "broadEnd",
+            "processed": "indicators/processed",
+            "success": "indicators/success",
+            "error": "indicators/error",
+            "new_quarantine": "indicators/newQuarantine",
         },
         labels={
             "code": "Delivery code",
@@ -145,11 +218,33 @@ class Delivery(models.Model):
             "total_target": "Initial population",
             "reject": "Rejected by rules",
             "to_deliver": "Messages to deliver",
+            "kind": "Kind of delivery",
+            "parent": "Made of or proof of",
+            "from_name": "Sender name",
+            "from_address": "Sender address",
+            "reply_to": "Reply address",
+            "html_source": "HTML content",
+            "text_source": "Text content",
+            "content_format": "Format of messages",
+            "sending": "Sending settings",
+            "typology_id": "Typology",
+            "operation_id": "Campaign",
+            "workflow_id": "Workflow",
+            "validity": "End of validity",
+            "web_validity": "End of validity of pages",
+            "broad_start": "Start of sending",
+            "broad_end": "End of sending",
+            "processed": "Processed messages",
+            "success": "Successful messages",
+            "error": "Errors",
+            "new_quarantine": "New quarantines",
         },
         read_only=frozenset(
             {
                 "is_model", "built_in", "message_type", "fcp", "mapping", "state", "delete_status", "run_id",
-                "total_target", "reject", "to_deliver", "created_at", "created_by", "modified_at",
+                "total_target", "reject", "to_deliver", "created_at", "created_by", "modified_at", "kind",
+                "parent", "sending", "approvals", "extraction", "variables", "typology_id", "operation_id",
+                "workflow_id", "broad_start", "broad_end", "processed", "success", "error", "new_quarantine",
             }
         ),
         collections={"folder": "delivery"},
@@ -164,6 +259,16 @@ class Delivery(models.Model):
                 fields=("state",),
                 condition=models.Q(state__gt=0) & models.Q(state__lt=85),
                 name="nms_delivery_live",
+            ),
+            models.Index(
+                fields=("workflow_id",),
+                condition=models.Q(workflow_id__isnull=False),
+                name="nms_delivery_workflow",
+            ),
+            models.Index(
+                fields=("operation_id",),
+                condition=models.Q(operation_id__isnull=False),
+                name="nms_delivery_operation",
             ),
         )
 

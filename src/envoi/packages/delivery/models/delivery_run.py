@@ -80,6 +80,13 @@ class DeliveryPart(models.Model):
     quantity = models.IntegerField()
     seeds = models.BooleanField(default=False, db_default=False)
     """It holds seed addresses only."""
+    wave = models.SmallIntegerField(default=0, db_default=0)
+    due_at = models.DateTimeField(null=True, blank=True)
+    """Not sent before; NULL: as soon as the delivery is on its way."""
+    journal = models.CharField(max_length=32, blank=True, default="", db_default="")
+    """The sender that has it, by its journal; empty: none. It is the token of the lease."""
+    retry = models.BooleanField(default=False, db_default=False)
+    """Its messages are those of `nms_delivery_retry` that name it, not a range."""
 
     SCHEMA = Declaration(
         "nms:deliveryPart",
@@ -87,13 +94,23 @@ class DeliveryPart(models.Model):
         singular="Delivery part",
         folder="delivery/folder",
         text="@id",
-        read_only=frozenset({"delivery", "run", "first_id", "last_id", "quantity", "seeds"}),
+        labels={"due_at": "Not before", "journal": "Sender"},
+        read_only=frozenset(
+            {"delivery", "run", "first_id", "last_id", "quantity", "seeds", "wave", "due_at", "journal", "retry"}
+        ),
         collections={"delivery": "part", "run": "part"},
     )
 
     class Meta:
         db_table = "nms_delivery_part"
-        constraints = (models.UniqueConstraint(fields=("run", "first_id"), name="nms_delivery_part_once"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("run", "first_id"), condition=models.Q(retry=False), name="nms_delivery_part_once"
+            ),
+        )
+        indexes = (
+            models.Index(fields=("journal",), condition=~models.Q(journal=""), name="nms_delivery_part_held"),
+        )
 
 
 class DlvExclusion(models.Model):
