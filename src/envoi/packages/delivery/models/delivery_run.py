@@ -96,8 +96,19 @@ class DeliveryPart(models.Model):
         text="@id",
         labels={"due_at": "Not before", "journal": "Sender"},
         read_only=frozenset(
-            {"delivery", "run", "first_id", "last_id", "quantity", "seeds", "wave", "due_at", "journal", "retry"}
-        ),
+            {
+                "delivery",
+                "run",
+                "first_id",
+                "last_id",
+                "quantity",
+                "seeds",
+                "wave",
+                "due_at",
+                "journal",
+                "retry",
+            }
+        ),  # fmt: skip
         collections={"delivery": "part", "run": "part"},
     )
 
