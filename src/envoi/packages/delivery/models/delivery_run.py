@@ -108,7 +108,7 @@ class DeliveryPart(models.Model):
                 "journal",
                 "retry",
             }
-        ),  # fmt: skip
+        ),
         collections={"delivery": "part", "run": "part"},
     )
 
