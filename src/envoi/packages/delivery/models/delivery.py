@@ -128,13 +128,13 @@ class Delivery(models.Model):
     html_source = models.TextField(blank=True, default="", db_default="")
     text_source = models.TextField(blank=True, default="", db_default="")
     content_format = models.SmallIntegerField(choices=Format.choices, default=Format.PREFERENCE, db_default=0)
-    sending: "models.JSONField[Any]" = models.JSONField(default=dict, db_default={}, blank=True)
+    sending: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
     """Waves, retries and the like; see `services/deliveries/sending.py`."""
-    approvals: "models.JSONField[Any]" = models.JSONField(default=dict, db_default={}, blank=True)
+    approvals: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
     """What has to be approved, and by whom; see `services/deliveries/approvals.py`."""
-    extraction: "models.JSONField[Any]" = models.JSONField(default=dict, db_default={}, blank=True)
+    extraction: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
     """Of a delivery that a provider carries out: the file for it; see `services/extractions`."""
-    variables: "models.JSONField[Any]" = models.JSONField(default=dict, db_default={}, blank=True)
+    variables: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
     """Values that scripts leave for the content."""
     typology_id = models.BigIntegerField(null=True, blank=True)
     operation_id = models.BigIntegerField(null=True, blank=True)
