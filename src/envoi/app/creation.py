@@ -62,6 +62,13 @@ name = "{name}"
 [worker]
 # processes = 1
 # threads = 5
+
+[sending]
+# processes = 1
+# sender = "news@example.com"            # the From address of deliveries that name none
+# bounce_domain = "bounce.example.com"   # return addresses; its mail must come back to this instance
+# helo = "mail.example.com"              # how this host greets mail servers
+# relay = "smtp://user:password@mail.example.com:587"  # "mx": straight to the servers of each domain
 """
 
 

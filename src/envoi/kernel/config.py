@@ -86,6 +86,27 @@ class WorkerConfig:
 
 
 @dataclass(frozen=True)
+class SendingConfig:
+    """`[sending]`: how deliveries leave: the senders that `up` starts here, and what they call themselves."""
+
+    processes: int = 1
+    """0: this host sends no deliveries."""
+    relay: str = ""
+    """A relay for deliveries, written as [smtp] url. Empty: that of [smtp] url, and without one straight to the
+    servers of each domain, as "mx" says in any case."""
+    bounce_domain: str = ""
+    """Of return addresses: its mail must reach `inmail`. Empty: the domain of `sender`, else the host's name."""
+    helo: str = ""
+    """The name by which this host greets mail servers. Empty: its own full name."""
+    sender: str = ""
+    """The From address of deliveries that name none."""
+    bcc: str = ""
+    """Where a copy of each message goes whose delivery asks for one."""
+    sink: str = ""
+    """A host:port that gets the mail to all domains instead of their servers: nothing leaves a test instance."""
+
+
+@dataclass(frozen=True)
 class LogConfig:
     """`[log]`: `format` is `console` or `json`."""
 
@@ -125,6 +146,7 @@ class Config:
     database: DatabaseConfig = field(default_factory=DatabaseConfig)
     smtp: SmtpConfig = field(default_factory=SmtpConfig)
     worker: WorkerConfig = field(default_factory=WorkerConfig)
+    sending: SendingConfig = field(default_factory=SendingConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     log: LogConfig = field(default_factory=LogConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
@@ -142,6 +164,7 @@ SECTIONS: dict[str, type[Any]] = {
     "database": DatabaseConfig,
     "smtp": SmtpConfig,
     "worker": WorkerConfig,
+    "sending": SendingConfig,
     "network": NetworkConfig,
     "log": LogConfig,
     "metrics": MetricsConfig,
