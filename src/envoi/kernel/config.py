@@ -92,10 +92,10 @@ class SendingConfig:
     processes: int = 1
     """0: this host sends no deliveries."""
     relay: str = ""
-    """A relay for deliveries, written as [smtp] url. Empty: that of [smtp] url, and without one straight to the
-    servers of each domain, as "mx" says in any case."""
+    """A relay for deliveries, written as [smtp] url. Empty: that of [smtp] url; without one, or with "mx",
+    straight to the servers of each domain."""
     bounce_domain: str = ""
-    """Of return addresses: its mail must reach `inmail`. Empty: the domain of `sender`, else the host's name."""
+    """Of return addresses: its mail must reach `inmail`. Empty: the domain of `sender`, else the host's."""
     helo: str = ""
     """The name by which this host greets mail servers. Empty: its own full name."""
     sender: str = ""
@@ -103,7 +103,7 @@ class SendingConfig:
     bcc: str = ""
     """Where a copy of each message goes whose delivery asks for one."""
     sink: str = ""
-    """A host:port that gets the mail to all domains instead of their servers: nothing leaves a test instance."""
+    """A host:port that gets the mail to all domains instead of their servers, so that nothing leaves a test."""
 
 
 @dataclass(frozen=True)
