@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _TAG: Final = 10  # letters of four bits each; a forger must try them on us by mail
-_FORM = re.compile(r"b-(_?[0-9a-z]{1,13})-(_?[0-9a-z]{1,13})-([0-9a-f]{10})@([^@\s]+)", re.I)
+_FORM = re.compile(r"([bu])-(_?[0-9a-z]{1,13})-(_?[0-9a-z]{1,13})-([0-9a-f]{10})@([^@\s]+)", re.I)
 
 
 class Log(NamedTuple):
@@ -34,12 +34,15 @@ class Identity:
 
     def name(self, run: int, id: int) -> str:
         """Return what stands before the @ of both; at most 42 letters."""
-        text = f"b-{_in_36(run)}-{_in_36(id)}"
-        return f"{text}-{self._tag(text)}"
+        return self._name("b", run, id)
 
     def return_address(self, run: int, id: int) -> str:
         """Return the envelope's sender of a message."""
         return f"{self.name(run, id)}@{self.domain}"
+
+    def unsubscribe_address(self, run: int, id: int) -> str:
+        """Return the address by which a mail unsubscribes who got the message (RFC 2369)."""
+        return f"{self._name('u', run, id)}@{self.domain}"
 
     def message_id(self, run: int, id: int) -> str:
         """Return the Message-ID of a message, without angle brackets."""
@@ -51,11 +54,22 @@ class Identity:
         It is what `bounces.by_return_address` and `bounces.by_message_id` ask for. The domain is not looked
         at: the tag tells ours, and addresses are rewritten on their way.
         """
+        return self._read("b", address)
+
+    def unsubscribes(self, address: str) -> Log | None:
+        """Return the log whose reader wants no more, by an address of `unsubscribe_address`; else None."""
+        return self._read("u", address)
+
+    def _name(self, kind: str, run: int, id: int) -> str:
+        text = f"{kind}-{_in_36(run)}-{_in_36(id)}"
+        return f"{text}-{self._tag(text)}"
+
+    def _read(self, kind: str, address: str) -> Log | None:
         found = _FORM.fullmatch(address.strip("<> "))
-        if found is None:
+        if found is None or found[1].lower() != kind:
             return None
-        run, id, tag = (part.lower() for part in found.groups()[:3])
-        if not hmac.compare_digest(tag, self._tag(f"b-{run}-{id}")):
+        run, id, tag = (part.lower() for part in found.groups()[1:4])
+        if not hmac.compare_digest(tag, self._tag(f"{kind}-{run}-{id}")):
             return None
         return Log(_from_36(run), _from_36(id))
 
