@@ -42,6 +42,17 @@ from envoi.packages.delivery.models.mapping import DeliveryMapping
 from envoi.packages.delivery.models.paused_workflow import PausedWorkflow
 from envoi.packages.delivery.models.person import Channel, EmailFormat, Gender
 from envoi.packages.delivery.models.recipient import AddressQuality, Recipient
+from envoi.packages.delivery.models.routing import (
+    CheckState,
+    DkimKey,
+    DomainRule,
+    Encryption,
+    MxBlock,
+    MxRule,
+    SendingDomain,
+    SendingIp,
+    SigningAlgorithm,
+)
 from envoi.packages.delivery.models.seed_member import SeedMember
 from envoi.packages.delivery.models.service import (
     Confirmation,
@@ -66,6 +77,7 @@ __all__ = [
     "BroadLogMsg",
     "BroadLogRcp",
     "Channel",
+    "CheckState",
     "Confirmation",
     "Consent",
     "ConsentAction",
@@ -76,8 +88,11 @@ __all__ = [
     "DeliveryPart",
     "DeliveryRun",
     "DeliveryState",
+    "DkimKey",
     "DlvExclusion",
+    "DomainRule",
     "EmailFormat",
+    "Encryption",
     "ExclLogRcp",
     "FailureReason",
     "FailureType",
@@ -94,6 +109,8 @@ __all__ = [
     "JobLog",
     "Kind",
     "MessageStatus",
+    "MxBlock",
+    "MxRule",
     "PausedWorkflow",
     "Priority",
     "Qualification",
@@ -101,9 +118,12 @@ __all__ = [
     "Recipient",
     "RunStep",
     "SeedMember",
+    "SendingDomain",
+    "SendingIp",
     "Service",
     "ServiceMode",
     "ServiceType",
+    "SigningAlgorithm",
     "SubAction",
     "SubHisto",
     "SubOrigin",
