@@ -81,7 +81,7 @@ def own_pages() -> Pages:
                 page=lambda key: reverse("delivery:list", args=[key]),
             ),
             "nms:delivery": Form(
-                tabs=(Tab(lazy("Analysis"), "delivery:delivery"),),
+                tabs=(Tab(lazy("Dashboard"), "delivery:delivery"),),
                 columns=(
                     "@label",
                     "@internalName",

@@ -2,12 +2,22 @@
 
 from django.urls import path
 
-from envoi.packages.delivery.console import deliveries, imports, lists, profile, services, suppression
+from envoi.packages.delivery.console import (
+    deliveries,
+    delivery_target,
+    imports,
+    lists,
+    profile,
+    services,
+    suppression,
+)
 
 app_name = "delivery"
 urlpatterns = [
     path("deliveries", deliveries.first, name="deliveries"),
     path("deliveries/<int:number>", deliveries.page, name="delivery"),
+    path("deliveries/<int:number>/ask/<slug:command>", deliveries.ask, name="delivery-ask"),
+    path("deliveries/<int:number>/target", delivery_target.page, name="delivery-target"),
     path("recipients", profile.first, name="recipients"),
     path("recipients/<int:number>", profile.profile, name="recipient"),
     path("recipients/<int:number>/merge", profile.merge, name="merge-recipient"),

@@ -36,6 +36,10 @@ def place(delivery: Delivery) -> str:
     return f"/deliveries/{delivery.pk}"
 
 
+def target(delivery: Delivery) -> str:
+    return f"{place(delivery)}/target"
+
+
 def people(count: int) -> list[int]:
     ids = list(make_recipients(count, black_list=0, black_list_email=0))
     for number, each in enumerate(ids):
@@ -54,15 +58,15 @@ def test_from_a_template_to_a_confirmed_delivery() -> None:
     assert "New delivery from this template" in words(client.get(place(template)))
     answer = client.post(place(template), {"do": "create", "label": "Spring"}, follow=True)
     made = Delivery.objects.get(label="Spring")
-    assert answer.redirect_chain[-1][0] == place(made)
+    assert answer.redirect_chain[-1][0] == target(made)
     assert "Spring is made. Say whom it is for." in words(answer)
 
     refused = client.post(place(made), {"do": "analyse"})
     assert (refused.status_code, "Spring has no target" in words(refused)) == (400, True)
-    client.post(place(made), {"do": "target", "filter": "", "list": ["news"], "limit": "", "percent": "25"})
+    client.post(target(made), {"do": "target", "filter": "", "list": ["news"], "limit": "", "percent": "25"})
     made.refresh_from_db()
     assert made.targeting == {"lists": ["news"], "exclude": {"limit": 0}, "control": {"percent": "25"}}
-    page = client.get(place(made)).content.decode()
+    page = client.get(target(made)).content.decode()
     assert re.search(r'name="list" value="news" checked', page)
 
     run = analysis.start(made, actor=actor, queue=False)
@@ -78,7 +82,7 @@ def test_from_a_template_to_a_confirmed_delivery() -> None:
     assert "Confirmed: 6 messages may go out." in said
     made.refresh_from_db()
     assert made.status is DeliveryState.START_PENDING
-    assert client.post(place(made), {"do": "target", "filter": "@id > 0"}).status_code == 400
+    assert client.post(target(made), {"do": "target", "filter": "@id > 0"}).status_code == 400
     assert client.post(place(made), {"do": "delete"}).status_code == 400
 
 
@@ -86,13 +90,13 @@ def test_a_built_condition_stays_and_wrong_ones_are_told() -> None:
     client = signed_in("mary", "ADMINISTRATION")
     built = {"condition": [{"expr": "@id > 0"}]}
     delivery = make(targeting={"filter": built})
-    page = client.get(place(delivery)).content.decode()
+    page = client.get(target(delivery)).content.decode()
     assert 'name="filter"' not in page
-    client.post(place(delivery), {"do": "target", "limit": "5", "percent": ""})
+    client.post(target(delivery), {"do": "target", "limit": "5", "percent": ""})
     delivery.refresh_from_db()
     assert delivery.targeting == {"filter": built, "exclude": {"limit": 5}}
     for wrong in ({"limit": "many"}, {"percent": "120"}):
-        assert client.post(place(delivery), {"do": "target", **wrong}).status_code == 400
+        assert client.post(target(delivery), {"do": "target", **wrong}).status_code == 400
 
 
 def test_who_may_only_look_finds_no_commands_and_a_closed_folder_hides() -> None:

@@ -1,0 +1,107 @@
+"""Whom a delivery is for, and what the analysis has found: the tab Target."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from envoi.console import live
+from envoi.console.access import actor_of_request
+from envoi.console.navigation import Word, under
+from envoi.kernel import folders
+from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
+from envoi.kernel.folders import Access
+from envoi.kernel.rights import Actor, Right
+from envoi.packages.delivery.console import delivery_tabs, timeline
+from envoi.packages.delivery.models import Delivery, DeliveryRun, DeliveryState
+from envoi.packages.delivery.services import deliveries, lists
+from envoi.packages.delivery.services.deliveries import states
+
+LISTS = 100
+"""Most lists to choose from."""
+
+
+@under(Word.DELIVERIES)
+@require_http_methods(["GET", "POST"])
+def page(request: HttpRequest, number: int) -> HttpResponse:
+    """Show and change whom a delivery is for."""
+    actor = actor_of_request(request)
+    delivery = delivery_tabs.find(number, actor)
+    problem = ""
+    if request.method == "POST":
+        try:
+            with transaction.atomic():
+                deliveries.change(delivery, {"targeting": _targeting(request, delivery)}, actor=actor)
+            said = _("The target is kept. Analyse the delivery to see whom it reaches.")
+            messages.success(request, said)
+            return redirect(request.path)
+        except (Invalid, Conflict, NotAllowed, NotFound) as refusal:
+            problem = str(refusal)
+            delivery.refresh_from_db()
+    run = DeliveryRun.objects.filter(pk=delivery.run_id).first()
+    # A form must not be drawn anew while somebody fills it in: only a page without one asks by itself.
+    busy = delivery.status in states.ANALYSED
+    etag = live.tag(request, delivery.modified_at, run and (run.step, run.last_id)) if busy else ""
+    return live.answer(
+        request,
+        etag or live.tag(request, delivery.modified_at),
+        lambda: delivery_tabs.show(
+            request,
+            "delivery/delivery_target.html",
+            delivery,
+            actor,
+            "target",
+            _context(delivery, run, actor),
+            etag=etag,
+            problem=problem,
+        ),
+    )
+
+
+def _context(delivery: Delivery, run: DeliveryRun | None, actor: Actor) -> dict[str, Any]:
+    writes = actor.has(Right.PREPARE_DELIVERIES) and folders.may(actor, delivery.folder, Access.WRITE)
+    busy = delivery.status in states.ANALYSED
+    ready = not busy and (delivery.status not in states.EDITABLE or delivery.status is DeliveryState.READY)
+    said = delivery.targeting
+    control = said.get("control") or {}
+    return {
+        "busy": busy,
+        "step": timeline.spoken("nms:deliveryRun", "step", run.step) if run and busy else "",
+        "analysed": run is not None and ready,
+        "counts": run.counts if run else {},
+        "changes": writes and delivery.status in states.EDITABLE,
+        "condition": said.get("filter") or "",
+        "built": isinstance(said.get("filter"), dict),
+        "lists": _lists(delivery, actor),
+        "limit": (said.get("exclude") or {}).get("limit") or "",
+        "percent": control.get("percent", ""),
+        "further_control": bool(control) and ("percent" not in control or control.get("sort")),
+    }
+
+
+def _lists(delivery: Delivery, actor: Actor) -> list[tuple[str, str, bool]]:
+    chosen = set(delivery.targeting.get("lists") or ())
+    found = lists.visible(actor).filter(schema=delivery.mapping.schema).order_by("label")[:LISTS]
+    known = [(each.name, each.label, each.name in chosen) for each in found]
+    shown = {name for name, _label, _chosen in known}
+    return [*((name, name, True) for name in sorted(chosen - shown)), *known]
+
+
+def _targeting(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
+    given = request.POST
+    said = dict(delivery.targeting)
+    if "filter" in given:
+        said["filter"] = given["filter"].strip()
+    said["lists"] = given.getlist("list")
+    limit = given.get("limit", "").strip()
+    if limit and not (limit.isascii() and limit.isdigit() and len(limit) < 10):
+        raise Invalid(_("The greatest number of messages must be a whole number."))
+    said["exclude"] = {**(said.get("exclude") or {}), "limit": int(limit or 0)}
+    if "percent" in given:
+        percent = given["percent"].strip().replace(",", ".")
+        said["control"] = {"percent": percent} if percent and percent != "0" else None
+    return {name: value for name, value in said.items() if value not in ("", None, [])}
