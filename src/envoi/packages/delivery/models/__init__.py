@@ -54,6 +54,7 @@ from envoi.packages.delivery.models.routing import (
     SigningAlgorithm,
 )
 from envoi.packages.delivery.models.seed_member import SeedMember
+from envoi.packages.delivery.models.sender import DeliveryRetry, DeliveryStat, SenderProcess
 from envoi.packages.delivery.models.service import (
     Confirmation,
     Service,
@@ -67,6 +68,13 @@ from envoi.packages.delivery.models.service import (
     VisitorSub,
 )
 from envoi.packages.delivery.models.suppression import Suppression, SuppressionKind
+from envoi.packages.delivery.models.typology import (
+    ControlPhase,
+    RuleType,
+    Typology,
+    TypologyRule,
+    TypologyRuleRel,
+)
 from envoi.packages.delivery.models.visitor import Visitor, VisitorOrigin
 
 __all__ = [
@@ -81,12 +89,15 @@ __all__ = [
     "Confirmation",
     "Consent",
     "ConsentAction",
+    "ControlPhase",
     "Country",
     "Delivery",
     "DeliveryMapping",
     "DeliveryMode",
     "DeliveryPart",
+    "DeliveryRetry",
     "DeliveryRun",
+    "DeliveryStat",
     "DeliveryState",
     "DkimKey",
     "DlvExclusion",
@@ -116,8 +127,10 @@ __all__ = [
     "Qualification",
     "RcpGrpRel",
     "Recipient",
+    "RuleType",
     "RunStep",
     "SeedMember",
+    "SenderProcess",
     "SendingDomain",
     "SendingIp",
     "Service",
@@ -130,6 +143,9 @@ __all__ = [
     "Subscription",
     "Suppression",
     "SuppressionKind",
+    "Typology",
+    "TypologyRule",
+    "TypologyRuleRel",
     "ValidationMode",
     "ValidityUnit",
     "Visitor",

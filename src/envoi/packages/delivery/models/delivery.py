@@ -136,7 +136,12 @@ class Delivery(models.Model):
     """Of a delivery that a provider carries out: the file for it; see `services/extractions`."""
     variables: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
     """Values that scripts leave for the content."""
-    typology_id = models.BigIntegerField(null=True, blank=True)
+    typology = models.ForeignKey(
+        "delivery.Typology", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    """Its rules; without one those of the product's."""
+    weight = models.SmallIntegerField(null=True, blank=True)
+    """Of its messages, where pressure rules compare; without one what the rule says."""
     operation_id = models.BigIntegerField(null=True, blank=True)
     """The campaign; its package declares the link."""
     workflow_id = models.BigIntegerField(null=True, blank=True)
@@ -166,6 +171,7 @@ class Delivery(models.Model):
         folder_id: int
         folder_process_id: int | None
         parent_id: int | None
+        typology_id: int | None
         mapping_id: int
 
     SCHEMA = Declaration(
@@ -191,7 +197,6 @@ class Delivery(models.Model):
             "html_source": "content/html/source",
             "text_source": "content/text/source",
             "content_format": "content/format",
-            "typology_id": "typology-id",
             "operation_id": "operation-id",
             "workflow_id": "workflow-id",
             "validity": "scheduling/validityDate",
@@ -227,7 +232,7 @@ class Delivery(models.Model):
             "text_source": "Text content",
             "content_format": "Format of messages",
             "sending": "Sending settings",
-            "typology_id": "Typology",
+            "weight": "Weight of messages",
             "operation_id": "Campaign",
             "workflow_id": "Workflow",
             "validity": "End of validity",
@@ -243,7 +248,7 @@ class Delivery(models.Model):
             {
                 "is_model", "built_in", "message_type", "fcp", "mapping", "state", "delete_status", "run_id",
                 "total_target", "reject", "to_deliver", "created_at", "created_by", "modified_at", "kind",
-                "parent", "sending", "approvals", "extraction", "variables", "typology_id", "operation_id",
+                "parent", "sending", "approvals", "extraction", "variables", "operation_id",
                 "workflow_id", "broad_start", "broad_end", "processed", "success", "error", "new_quarantine",
             }
         ),
