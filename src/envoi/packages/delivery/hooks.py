@@ -229,6 +229,8 @@ def own_writers() -> Mapping[str, Writer]:
                 "nms:broadLogRcp",
                 "nms:exclLogRcp",
                 "nms:address",
+                "nms:sender",
+                "nms:deliveryStat",
             ),
             Writer(),
         ),
