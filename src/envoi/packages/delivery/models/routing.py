@@ -250,7 +250,7 @@ class MxBlock(models.Model):
     mx = models.CharField(max_length=255)
     """Mask of the MX rule, or the host under the general one."""
     public_id = models.IntegerField(default=0, db_default=0)
-    """The sending address; 0: all of them."""
+    """The sending address; below zero: all that share the limits."""
     reason = models.TextField(blank=True, default="", db_default="")
     since = models.DateTimeField()
     until = models.DateTimeField()

@@ -274,7 +274,7 @@ class Sender:
 
     async def _connect(self, destination: _Destination, host: Host, source: Source) -> Session | None:
         """Return a session with the first address of a host that answers; None: none does, which is noted."""
-        rule, route = self._throttle.rule(host.name), destination.route
+        rule, route = self._throttle.rule(host.name, source), destination.route
         relay = route.relay
         reply = Reply(0, f"{host.name} has no address of the kind of {source.address}", "4.4.1")
         for address in host.addresses:
@@ -306,7 +306,7 @@ class Sender:
         return None
 
     async def _deliver(self, destination: _Destination, host: Host, source: Source, session: Session) -> None:
-        most = self._throttle.rule(host.name).messages_per_connection
+        most = self._throttle.rule(host.name, source).messages_per_connection
         given = 0
         taken: dict[tuple[int, int], _Waiting] = {}
 

@@ -37,6 +37,7 @@ class Rule:
     """An MX rule. `mask` of the host's name with * and ?; the first that fits wins.
 
     `shared`: the limits count for all our addresses together, else for each. `per_hour` None: no limit.
+    `public_ids`: ranges of the addresses of ours that it is about; empty: all.
     """
 
     mask: str
@@ -46,10 +47,15 @@ class Rule:
     shared: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
     tls: Tls = Tls.OPPORTUNISTIC
+    public_ids: tuple[tuple[int, int], ...] = ()
 
-    def fits(self, host: str) -> bool:
-        """Return whether the mask covers a host."""
-        return _expression(self.mask).fullmatch(host.rstrip(".")) is not None
+    def fits(self, host: str, public_id: int | None = None) -> bool:
+        """Return whether the rule is about a host, and about that address of ours if one is named."""
+        if _expression(self.mask).fullmatch(host.rstrip(".")) is None:
+            return False
+        if public_id is None or not self.public_ids:
+            return True
+        return any(first <= public_id <= last for first, last in self.public_ids)
 
 
 GENERAL = Rule(_EVERYTHING)
@@ -122,15 +128,16 @@ class Throttle:
         self._windows: dict[tuple[str, int], _Window] = {}
         self._days: dict[tuple[int, date], int] = {}
         self._prune_at = _MANY
-        self._known: dict[str, Rule] = {}
+        self._known: dict[tuple[str, int | None], Rule] = {}
 
-    def rule(self, host: str) -> Rule:
-        """Return the first rule that fits a host."""
-        known = self._known.get(host)
+    def rule(self, host: str, source: Source | None = None) -> Rule:
+        """Return the first rule that fits a host, for one of our addresses or for whichever."""
+        key = (host, source.public_id if source else None)
+        known = self._known.get(key)
         if known is None:
             if len(self._known) > _MANY:
                 self._known.clear()
-            known = self._known[host] = next(rule for rule in self._rules if rule.fits(host))
+            known = self._known[key] = next(rule for rule in self._rules if rule.fits(*key))
         return known
 
     def choose(
@@ -155,7 +162,7 @@ class Throttle:
 
     def may_connect(self, host: str, source: Source, *, now: float) -> bool:
         """Return whether there is room for one more connection."""
-        rule = self.rule(host)
+        rule = self.rule(host, source)
         window = self._window(rule, host, source)
         most = max(1, int(rule.connections * self._share))
         if window.room_until > now:
@@ -164,15 +171,15 @@ class Throttle:
 
     def connected(self, host: str, source: Source) -> None:
         """Count a connection, from its beginning; `disconnected` takes it back."""
-        self._window(self.rule(host), host, source).connections += 1
+        self._window(self.rule(host, source), host, source).connections += 1
 
     def disconnected(self, host: str, source: Source) -> None:
         """Take a connection back."""
-        self._window(self.rule(host), host, source).connections -= 1
+        self._window(self.rule(host, source), host, source).connections -= 1
 
     def wait(self, host: str, source: Source, *, now: float, today: date) -> float:
         """Return in how many seconds a message may be sent at the earliest: 0 for now."""
-        rule = self.rule(host)
+        rule = self.rule(host, source)
         window = self._window(rule, host, source)
         if window.blocked_until > now:
             return window.blocked_until - now
@@ -192,7 +199,7 @@ class Throttle:
             return False
         if len(self._windows) > self._prune_at:
             self._prune(now)
-        window = self._window(self.rule(host), host, source)
+        window = self._window(self.rule(host, source), host, source)
         slice_ = int(now // SLICE)
         window.taken = {number: count for number, count in window.taken.items() if number == slice_}
         window.taken[slice_] = window.taken.get(slice_, 0) + 1
@@ -210,7 +217,7 @@ class Throttle:
         something succeeds; greylisting, which is about one address, does not. Of at least 300 messages in
         an hour 90 % refused block it for three hours.
         """
-        window = self._window(self.rule(host), host, source)
+        window = self._window(self.rule(host, source), host, source)
         slice_ = int(now // SLICE)
         done, bad = window.results.get(slice_, (0, 0))
         window.results[slice_] = (done + 1, bad + (not good))
@@ -232,7 +239,7 @@ class Throttle:
 
     def back_off(self, host: str, source: Source, *, now: float) -> None:
         """Block a path for a while that grows: it does not answer, or asks for less."""
-        window = self._window(self.rule(host), host, source)
+        window = self._window(self.rule(host, source), host, source)
         if window.blocked_until > now:
             # Connections that were open when the first one was refused say the same thing once more.
             return
@@ -243,7 +250,7 @@ class Throttle:
         """Note that a server refused a connection that was counted. With others open it has too many, and
         gets no more than these for five minutes; as the only one it is a refusal of the path.
         """
-        window = self._window(self.rule(host), host, source)
+        window = self._window(self.rule(host, source), host, source)
         if window.connections <= 1:
             self.back_off(host, source, now=now)
             return
@@ -251,7 +258,31 @@ class Throttle:
 
     def blocked_for(self, host: str, source: Source, *, now: float) -> float:
         """Return for how many seconds a path is blocked; 0 when it is not."""
-        return max(0.0, self._window(self.rule(host), host, source).blocked_until - now)
+        return max(0.0, self._window(self.rule(host, source), host, source).blocked_until - now)
+
+    def follow(self, rules: Sequence[Rule]) -> None:
+        """Let other rules hold from now on; what is known of destinations stays."""
+        if (*rules, GENERAL) != self._rules:
+            self._rules = (*rules, GENERAL)
+            self._known.clear()
+
+    def blocked(self, *, now: float) -> dict[tuple[str, int], float]:
+        """Return the paths that are blocked, and for how many seconds: (destination, number of our address).
+
+        A number below zero stands for all addresses that share the limits.
+        """
+        return {
+            path: window.blocked_until - now
+            for path, window in self._windows.items()
+            if window.blocked_until > now
+        }
+
+    def block(self, path: tuple[str, int], seconds: float, *, now: float) -> None:
+        """Block a path, as `blocked` names it; 0 seconds opens it."""
+        window = self._windows.setdefault(path, _Window())
+        window.blocked_until = now + seconds if seconds > 0 else 0.0
+        if seconds <= 0:
+            window.refusals, window.results = 0, {}
 
     def _prune(self, now: float) -> None:
         """Forget what an idle hour has made void: there are as many hosts as there are domains."""
@@ -271,7 +302,9 @@ class Throttle:
 
     def _window(self, rule: Rule, host: str, source: Source) -> _Window:
         destination = host.lower().rstrip(".") if rule.mask == _EVERYTHING else rule.mask
-        key = (destination, 0 if rule.shared else source.public_id)
+        # Below zero no address has its number: limits that several share.
+        together = -1 - rule.public_ids[0][0] if rule.public_ids else -1
+        key = (destination, together if rule.shared else source.public_id)
         window = self._windows.get(key)
         if window is None:
             window = self._windows[key] = _Window()

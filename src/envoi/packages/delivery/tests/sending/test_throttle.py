@@ -162,3 +162,27 @@ def test_a_late_retry_is_not_made_up_for() -> None:
     first = datetime(2026, 11, 26, 8, tzinfo=UTC)
     late = first + timedelta(hours=23, minutes=30)
     assert next_attempt(EMAIL, first=first, last=late, attempts=3) == late + timedelta(days=1)
+
+
+def test_a_rule_may_be_about_some_of_our_addresses_only() -> None:
+    throttle = Throttle(
+        [
+            Rule("*.there.example", per_hour=1200, shared=True, public_ids=((1, 2),)),
+            Rule("*.there.example", per_hour=2400, shared=True, public_ids=((3, 9),)),
+        ]
+    )
+    assert taken(throttle, "a.there.example", A, 0.0) == 100
+    assert taken(throttle, "a.there.example", B, 0.0) == 0, "they share it"
+    assert taken(throttle, "a.there.example", C, 0.0) == 200
+
+
+def test_other_rules_hold_at_once_and_blocks_can_be_seen_and_lifted() -> None:
+    throttle = Throttle([Rule("*.there.example", per_hour=1200)])
+    throttle.ended("a.there.example", A, good=False, reply=Reply(421, "4.7.0 busy"), now=0.0)
+    assert throttle.blocked(now=1.0) == {("*.there.example", 1): 4.0}
+    throttle.follow([Rule("*.there.example", per_hour=12)])
+    assert throttle.blocked_for("a.there.example", A, now=1.0) == 4.0
+    throttle.block(("*.there.example", 1), 0, now=1.0)
+    assert taken(throttle, "b.there.example", A, 1.0) == 1
+    throttle.block(("*.there.example", 2), 60, now=1.0)
+    assert throttle.blocked_for("a.there.example", B, now=1.0) == 60.0
