@@ -1,6 +1,7 @@
 """Tables of delivery."""
 
 from envoi.packages.delivery.models.address import Address, AddressStatus
+from envoi.packages.delivery.models.approval import ApprovalStep, DeliveryApproval, DeliveryReviewer
 from envoi.packages.delivery.models.consent import Consent, ConsentAction
 from envoi.packages.delivery.models.country import Country
 from envoi.packages.delivery.models.delivery import (
@@ -53,6 +54,7 @@ from envoi.packages.delivery.models.routing import (
     SendingIp,
     SigningAlgorithm,
 )
+from envoi.packages.delivery.models.schedule import DeliverySchedule, Execution
 from envoi.packages.delivery.models.seed_member import SeedMember
 from envoi.packages.delivery.models.sender import DeliveryRetry, DeliveryStat, SenderProcess
 from envoi.packages.delivery.models.service import (
@@ -82,6 +84,7 @@ __all__ = [
     "Address",
     "AddressQuality",
     "AddressStatus",
+    "ApprovalStep",
     "BroadLogMsg",
     "BroadLogRcp",
     "Channel",
@@ -92,11 +95,14 @@ __all__ = [
     "ControlPhase",
     "Country",
     "Delivery",
+    "DeliveryApproval",
     "DeliveryMapping",
     "DeliveryMode",
     "DeliveryPart",
     "DeliveryRetry",
+    "DeliveryReviewer",
     "DeliveryRun",
+    "DeliverySchedule",
     "DeliveryStat",
     "DeliveryState",
     "DkimKey",
@@ -105,6 +111,7 @@ __all__ = [
     "EmailFormat",
     "Encryption",
     "ExclLogRcp",
+    "Execution",
     "FailureReason",
     "FailureType",
     "Flag",
