@@ -29,6 +29,13 @@ from envoi.packages.delivery.models.import_job import (
     ImportReject,
     ImportState,
 )
+from envoi.packages.delivery.models.inbound import (
+    InboundKind,
+    InboundMail,
+    InboundOutcome,
+    MailRule,
+    MailRuleSet,
+)
 from envoi.packages.delivery.models.log import (
     BroadLogMsg,
     BroadLogRcp,
@@ -123,9 +130,14 @@ __all__ = [
     "ImportBatch",
     "ImportReject",
     "ImportState",
+    "InboundKind",
+    "InboundMail",
+    "InboundOutcome",
     "JobLevel",
     "JobLog",
     "Kind",
+    "MailRule",
+    "MailRuleSet",
     "MessageStatus",
     "MxBlock",
     "MxRule",

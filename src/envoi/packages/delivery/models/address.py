@@ -64,4 +64,7 @@ class Address(models.Model):
     class Meta:
         db_table = "nms_address"
         constraints = (models.UniqueConstraint(fields=("address", "type"), name="nms_address_once"),)
-        indexes = (models.Index(fields=("status", "modified_at"), name="nms_address_status"),)
+        indexes = (
+            models.Index(fields=("status", "modified_at"), name="nms_address_status"),
+            models.Index(fields=("address", "type"), condition=models.Q(status=1), name="nms_address_errors"),
+        )

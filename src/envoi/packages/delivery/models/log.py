@@ -85,6 +85,8 @@ class BroadLogMsg(models.Model):
     failure_type = number(choices=FailureType.choices)
     failure_reason = number(choices=FailureReason.choices)
     qualification = number(choices=Qualification.choices)
+    rule = models.CharField(max_length=64, blank=True, default="", db_default="")
+    """Name of the rule that recognised it; empty when an operator decided, or nobody."""
     occurrences = models.IntegerField(default=0, db_default=0)
     """Counted to 100,000."""
     modified_at = models.DateTimeField()
@@ -96,11 +98,12 @@ class BroadLogMsg(models.Model):
         text="@text",
         names={"modified_at": "lastModified"},
         labels={"first_text": "First text", "md5": "Digest"},
-        read_only=frozenset({"md5", "text", "first_text", "modified_at"}),
+        read_only=frozenset({"md5", "text", "first_text", "rule", "modified_at"}),
     )
 
     class Meta:
         db_table = "nms_broad_log_msg"
+        indexes = (models.Index(fields=("qualification", "-occurrences"), name="nms_broad_log_msg_open"),)
 
 
 class BroadLogRcp(models.Model):

@@ -242,6 +242,22 @@ def _judged(
     return Recipient(address, sent_to, status, error_type, rule.reason, rule.name, said.strip())
 
 
+def reply_rule(text: str, status: str = "", rules: Rules | None = None) -> Rule | None:
+    """Return the rule that recognises what a server answered, None when none does.
+
+    `text`: the answer without its codes; `status`: its enhanced status or "". A bare reply code is not
+    enough: servers give 550 for everything.
+    """
+    rules = rules or shipped()
+    said = plain(text)
+    return (
+        rules.by_text(said)
+        or (rules.by_code(status, "status") if status else None)
+        or rules.by_text(said, "vague")
+        or rules.by_text(said, "hint")
+    )
+
+
 def _complaint(mail: Mail) -> Verdict:
     """Read a feedback report (RFC 5965), or a complaint in a form of a provider's own."""
     kind = first(mail.feedback, "feedback-type").lower()

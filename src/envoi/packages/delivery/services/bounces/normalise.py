@@ -56,6 +56,8 @@ def factorised(text: str) -> str:
 
     def token(found: re.Match[str]) -> str:
         kind = str(found.lastgroup)
+        if kind == "id" and found[0].isdigit():
+            return _FACTORISED["number"]  # however long it is
         if kind != "code":
             return _FACTORISED[kind]
         code = found[0].replace("-", " ")

@@ -1,0 +1,12 @@
+"""What servers said, kept once for all that say the same, and what that means (delivery.md §3.3)."""
+
+from envoi.packages.delivery.services.qualification.matching import (
+    MOST,
+    Found,
+    Said,
+    Verdict,
+    keep,
+    qualify,
+)
+
+__all__ = ["MOST", "Found", "Said", "Verdict", "keep", "qualify"]
