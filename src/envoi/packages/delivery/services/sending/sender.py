@@ -7,8 +7,9 @@ slow or blocked does not hold up the others.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 from envoi.kernel import clock
@@ -31,13 +32,17 @@ from envoi.packages.delivery.services.sending.throttle import Source, Throttle
 _LITTLE_PATIENCE = 1.0  # seconds that a destination may stall when the window is full
 _LOOK = 0.5  # seconds between looks at all destinations
 _LAST_REPLIES = 30.0
+_AT_ONCE = 32  # items between two turns of the loop
 _TRIES = 3
 _PER_CONNECTION = 10  # messages that wait before one more connection is opened
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A message before it is composed; the recipient's domain in ASCII. `content` is for `compose`."""
+    """A message before it is composed; the recipient's domain in ASCII. `content` is for `compose`.
+
+    `sources` are the addresses of ours that it may go out from; None: those of the sender.
+    """
 
     id: int
     run: int
@@ -45,6 +50,16 @@ class Item:
     content: Any = None
     attempt: int = 1
     repeat: bool = False
+    sources: tuple[Source, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Which way a message went that a server answered: host, number of our address, bytes."""
+
+    host: str
+    public_id: int
+    size: int
 
 
 class Routes(Protocol):
@@ -59,6 +74,7 @@ class _Waiting:
     item: Item
     since: float
     tries: int = 0
+    size: int = 0
 
 
 @dataclass(slots=True)
@@ -69,6 +85,7 @@ class _Destination:
     route: Route
     domain: str
     verified: bool
+    sources: Sequence[Source]
     queue: deque[_Waiting] = field(default_factory=deque)
     workers: int = 0
     idle: deque[asyncio.Future[None]] = field(default_factory=deque)
@@ -91,10 +108,13 @@ class Sender:
         max_age: float = 600.0,
         patience: float = 60.0,
         idle: float = 5.0,
+        observe: Callable[[Outcome, Way], None] | None = None,
     ) -> None:
         """Seconds: `max_age` after which what still waits is given back; `patience` that a destination may
-        have to wait before all of its is; `idle` that a session stays open with nothing to send.
+        have to wait before all of its is; `idle` that a session stays open with nothing to send. `observe` is
+        told, before `report`, which way a message went.
         """
+        self._observe = observe
         self._routes = routes
         self._throttle = throttle
         self._journal = journal
@@ -119,32 +139,51 @@ class Sender:
         """How many items were taken and have no outcome yet."""
         return self._in_hand
 
+    def use(self, routes: Routes, policies: Policies | None) -> None:
+        """Let what is known of the outside be another from now on."""
+        self._routes, self._policies = routes, policies
+
     async def run(
         self,
         items: Iterator[Item],
         compose: Callable[[Item], Message],
         report: Callable[[Outcome], None],
     ) -> None:
-        """Send all items; returns when each has been reported once.
+        """Send all items; returns when each has been reported once. See `feed`."""
+        await self.feed(_batches(items), compose, report)
 
-        `items` and `compose` run in the event loop and must not wait long. `compose` raises Refused for a
-        message that cannot be made; it fails. `report` comes after the journal has the outcome. Raises what
-        they raise, and Broken of the journal, after all sessions are closed; what then has no outcome is in
-        the journal as begun, or was not sent.
+    async def feed(
+        self,
+        batches: AsyncIterator[Sequence[Item]],
+        compose: Callable[[Item], Message],
+        report: Callable[[Outcome], None],
+    ) -> None:
+        """Send all items of all batches; returns when each has been reported once. An empty batch says that
+        there is nothing just now.
+
+        `compose` runs in the event loop and must not wait long; it raises Refused for a message that cannot
+        be made; it fails. `report` comes after the journal has the outcome. Raises what they raise, and
+        Broken of the journal, after all sessions are closed; what then has no outcome is in the journal as
+        begun, or was not sent. After `stop` the items of a batch that were not looked at yet are not
+        reported.
         """
         self._compose, self._report = compose, report
         self._reading = True
         try:
-            for number, item in enumerate(items):
-                self._in_hand += 1
-                self._accept(item)
-                while self._in_hand >= self._window and self._failure is None:
-                    self._give_back(_LITTLE_PATIENCE)
-                    await self._change(1.0)
+            async for batch in batches:
+                for item in batch:
+                    if self._stopping:
+                        break
+                    self._in_hand += 1
+                    self._accept(item)
+                    while self._in_hand >= self._window and self._failure is None:
+                        self._give_back(_LITTLE_PATIENCE)
+                        await self._change(1.0)
+                    if self._failure is not None:
+                        break
+                self._give_back(self._patience)
                 if self._failure is not None or self._stopping:
                     break
-                if number % 32 == 0:
-                    await asyncio.sleep(0)
             self._reading = False
             self._wake_all()
             while self._in_hand and self._failure is None:
@@ -157,6 +196,20 @@ class Sender:
             await self._close()
         if self._failure is not None:
             raise self._failure
+
+    def withdraw(self, unwanted: Callable[[Item], bool]) -> None:
+        """Give back as unsent what waits and is not wanted any more; what is on the wire gets its reply."""
+        for destination in list(self._destinations.values()):
+            kept: deque[_Waiting] = deque()
+            gone: list[Item] = []
+            for waiting in destination.queue:
+                if unwanted(waiting.item):
+                    gone.append(waiting.item)
+                else:
+                    kept.append(waiting)
+            destination.queue = kept
+            for item in gone:
+                self._ended(item, State.UNSENT, Stage.ROUTE, Reply(0, "not wanted any more"))
 
     def stop(self) -> None:
         """End soon: messages on the wire get their reply, all others are given back as unsent."""
@@ -198,16 +251,17 @@ class Sender:
         self._enqueue(_Waiting(item, clock.monotonic()), route, domain, verified=verified)
 
     def _enqueue(self, waiting: _Waiting, route: Route, domain: str, *, verified: bool) -> None:
-        if not any(source.serves(domain) for source in self._sources):
+        sources = self._sources if waiting.item.sources is None else waiting.item.sources
+        if not any(source.serves(domain) for source in sources):
             text = f"none of our addresses may send to {domain}"
             self._ended(waiting.item, State.UNSENT, Stage.ROUTE, Reply(0, text))
             return
         # Addresses of ours that serve only some domains make destinations of their own.
-        serving = tuple(source.public_id for source in self._sources if source.serves(domain))
+        serving = tuple(source.public_id for source in sources if source.serves(domain))
         key = (tuple(sorted(host.name for host in route.hosts)), verified, serving)
         destination = self._destinations.get(key)
         if destination is None:
-            destination = self._destinations[key] = _Destination(key, route, domain, verified)
+            destination = self._destinations[key] = _Destination(key, route, domain, verified, sources)
         destination.route = route
         destination.queue.append(waiting)
         self._man(destination)
@@ -247,11 +301,13 @@ class Sender:
         now, today = clock.monotonic(), clock.now().date()
         soonest = 3600.0
         for host in destination.route.hosts:
-            source = self._throttle.choose(self._sources, host.name, destination.domain, now=now, today=today)
+            source = self._throttle.choose(
+                destination.sources, host.name, destination.domain, now=now, today=today
+            )
             if source is not None:
                 destination.stalled_until = 0.0
                 return host, source
-            for each in self._sources:
+            for each in destination.sources:
                 if each.serves(destination.domain):
                     wait = self._throttle.wait(host.name, each, now=now, today=today)
                     # Nothing to wait for but a free connection.
@@ -324,6 +380,7 @@ class Sender:
                 except Refused as error:
                     self._ended(item, State.FAILED, Stage.ROUTE, Reply(0, str(error), "5.6.0"))
                     continue
+                waiting.size = len(message.data)
                 taken[item.run, item.id] = waiting
                 given += 1
                 return message
@@ -338,6 +395,8 @@ class Sender:
             if outcome.state is State.UNSENT:
                 self._again(destination, waiting, outcome)
                 return
+            if self._observe is not None:
+                self._observe(outcome, Way(host.name, source.public_id, waiting.size))
             self._end(outcome)
             self._throttle.ended(
                 host.name,
@@ -460,6 +519,13 @@ class Sender:
             for task in late:
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _batches(items: Iterable[Item]) -> AsyncIterator[Sequence[Item]]:
+    source = iter(items)
+    while batch := tuple(islice(source, _AT_ONCE)):
+        yield batch
+        await asyncio.sleep(0)
 
 
 def _settle(waiter: asyncio.Future[None]) -> None:
