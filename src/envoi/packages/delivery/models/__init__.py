@@ -3,6 +3,14 @@
 from envoi.packages.delivery.models.address import Address, AddressStatus
 from envoi.packages.delivery.models.approval import ApprovalStep, DeliveryApproval, DeliveryReviewer
 from envoi.packages.delivery.models.consent import Consent, ConsentAction
+from envoi.packages.delivery.models.content import (
+    DeliveryAttachment,
+    DeliveryContent,
+    DeliverySeed,
+    IncludeView,
+    TrackingUrl,
+    UrlType,
+)
 from envoi.packages.delivery.models.country import Country
 from envoi.packages.delivery.models.delivery import (
     Delivery,
@@ -103,6 +111,8 @@ __all__ = [
     "Country",
     "Delivery",
     "DeliveryApproval",
+    "DeliveryAttachment",
+    "DeliveryContent",
     "DeliveryMapping",
     "DeliveryMode",
     "DeliveryPart",
@@ -110,6 +120,7 @@ __all__ = [
     "DeliveryReviewer",
     "DeliveryRun",
     "DeliverySchedule",
+    "DeliverySeed",
     "DeliveryStat",
     "DeliveryState",
     "DkimKey",
@@ -133,6 +144,7 @@ __all__ = [
     "InboundKind",
     "InboundMail",
     "InboundOutcome",
+    "IncludeView",
     "JobLevel",
     "JobLog",
     "Kind",
@@ -162,9 +174,11 @@ __all__ = [
     "Subscription",
     "Suppression",
     "SuppressionKind",
+    "TrackingUrl",
     "Typology",
     "TypologyRule",
     "TypologyRuleRel",
+    "UrlType",
     "ValidationMode",
     "ValidityUnit",
     "Visitor",

@@ -128,6 +128,8 @@ class Delivery(models.Model):
     html_source = models.TextField(blank=True, default="", db_default="")
     text_source = models.TextField(blank=True, default="", db_default="")
     content_format = models.SmallIntegerField(choices=Format.choices, default=Format.PREFERENCE, db_default=0)
+    content: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
+    """Tracking, language, limit of time; see `services/content/settings.py`."""
     sending: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
     """Waves, retries and the like; see `services/deliveries/sending.py`."""
     approvals: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
@@ -197,6 +199,7 @@ class Delivery(models.Model):
             "html_source": "content/html/source",
             "text_source": "content/text/source",
             "content_format": "content/format",
+            "content": "content/settings",
             "operation_id": "operation-id",
             "workflow_id": "workflow-id",
             "validity": "scheduling/validityDate",
@@ -231,6 +234,7 @@ class Delivery(models.Model):
             "html_source": "HTML content",
             "text_source": "Text content",
             "content_format": "Format of messages",
+            "content": "Settings of the content",
             "sending": "Sending settings",
             "weight": "Weight of messages",
             "operation_id": "Campaign",
@@ -248,7 +252,7 @@ class Delivery(models.Model):
             {
                 "is_model", "built_in", "message_type", "fcp", "mapping", "state", "delete_status", "run_id",
                 "total_target", "reject", "to_deliver", "created_at", "created_by", "modified_at", "kind",
-                "parent", "sending", "approvals", "extraction", "variables", "operation_id",
+                "parent", "content", "sending", "approvals", "extraction", "variables", "operation_id",
                 "workflow_id", "broad_start", "broad_end", "processed", "success", "error", "new_quarantine",
             }
         ),

@@ -1,0 +1,106 @@
+"""Freezes the content of a delivery when its analysis ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.utils.translation import gettext as _
+
+from envoi.kernel import clock
+from envoi.kernel.errors import Invalid
+from envoi.kernel.rights import Actor
+from envoi.packages.delivery.models import Channel, Delivery, DeliveryContent, DeliveryRun, Format
+from envoi.packages.delivery.services.content import keeping, reading, settings, templates
+from envoi.packages.delivery.services.content.frozen import FORMAT
+
+
+def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> list[str]:
+    """Check the content of a delivery and keep it for the run, in the transaction that ends the analysis;
+    returns what its templates read of the workflow's data and is not there: it stays empty.
+
+    Safe to repeat. Only e-mail has content so far. Raises Invalid, naming part and line, for what cannot be
+    sent: no subject, no body, no sender, a template that is wrong, a field that is unknown; NotAllowed for a
+    field that the actor may not read.
+    """
+    if Channel(delivery.message_type) is not Channel.EMAIL:
+        return []
+    now = clock.now()
+    said = settings.read(delivery.content)
+    sources = parts(delivery, said)
+    complete(sources)
+    paths = templates.fields(sources)
+    data = keeping.keep_data(run, delivery, paths)
+    found, missing = reading.prepare(
+        paths, delivery.mapping, actor=actor, now=now, data=data, further=wanted_format(delivery)
+    )
+    DeliveryContent.objects.update_or_create(
+        run=run,
+        defaults={
+            "delivery": delivery,
+            "templates": sources,
+            "query": found.kept(),
+            "settings": {
+                "said": said.said(),
+                "format": delivery.content_format,
+                "constants": constants(delivery),
+            },
+            "links": [],
+            "frozen_at": now,
+        },
+    )
+    keeping.keep_seeds(run, delivery, found, actor=actor)
+    return missing
+
+
+def parts(delivery: Delivery, said: settings.ContentSettings) -> dict[str, str]:
+    """Return the templates of a delivery by the names of `templates.PARTS`."""
+    to_name = said.to_name
+    if "recipient.fullName" in to_name:
+        # Not every dimension knows how its people are called.
+        person = reading.person_schema(delivery.mapping)
+        if person is None or "fullName" not in person.attributes:
+            to_name = ""
+    return {
+        "subject": delivery.subject,
+        "html": delivery.html_source,
+        "text": delivery.text_source,
+        "from_name": delivery.from_name,
+        "from_address": delivery.from_address or django_settings.ENVOI.config.sending.sender,
+        "reply_to": delivery.reply_to,
+        "to_name": to_name,
+    }
+
+
+def complete(sources: Mapping[str, str]) -> None:
+    """Raise Invalid when something is missing without which no message can be sent."""
+    if not sources["subject"].strip():
+        raise Invalid(_("The message has no subject: write one."))
+    if not (sources["html"].strip() or sources["text"].strip()):
+        raise Invalid(_("The message is empty: write its HTML or its text."))
+    if not sources["from_address"].strip():
+        raise Invalid(_("The message has no sender: give its address, or set [sending] sender."))
+
+
+def wanted_format(delivery: Delivery) -> dict[str, str]:
+    """Return where it stands which format a reader wants, when the delivery asks for that."""
+    expr = delivery.mapping.addresses.get("format", "")
+    both = delivery.html_source and delivery.text_source
+    return {FORMAT: expr} if both and expr and Format(delivery.content_format) is Format.PREFERENCE else {}
+
+
+def constants(delivery: Delivery) -> dict[str, Any]:
+    """Return what templates see that is the same in all messages."""
+    by = delivery.created_by
+    return {
+        "delivery": {
+            "id": delivery.pk,
+            "internalName": delivery.internal_name,
+            "label": delivery.label,
+            "code": delivery.code,
+            "description": delivery.description,
+        },
+        "operator": {"name": by.name, "label": by.label, "email": by.email} if by else {},
+        "variables": delivery.variables,
+    }

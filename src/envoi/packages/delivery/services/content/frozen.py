@@ -1,0 +1,220 @@
+"""Frozen content: loaded by senders, its data read part by part, rendered for each message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.conf import settings as django_settings
+from django.db import ProgrammingError, connection, transaction
+from django.utils.translation import gettext as _
+from psycopg.errors import UndefinedColumn, UndefinedTable
+
+from envoi.kernel import clock
+from envoi.kernel.errors import Conflict, NotFound
+from envoi.packages.delivery.models import (
+    DeliveryContent,
+    DeliveryRun,
+    DeliverySeed,
+    EmailFormat,
+    Flag,
+    Format,
+)
+from envoi.packages.delivery.services.content import reading, settings
+from envoi.packages.delivery.services.content.templates import Templates
+from envoi.packages.delivery.services.routing.load import identity
+from envoi.packages.delivery.services.sending import mime
+
+FORMAT = "_format"
+"""The column that holds which format a reader wants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A message to be made: `values` is what its templates see of its reader."""
+
+    id: int
+    target_id: int
+    address: str
+    flags: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A message that is made, but for its date and its Message-ID. `text` or `html` is empty when the reader
+    wants, or the delivery has, only the other.
+    """
+
+    subject: str
+    text: str
+    html: str
+    from_name: str
+    from_address: str
+    to_name: str
+    reply_to: str
+    unsubscribe: str
+    unsubscribe_mail: str
+
+
+def load(run: DeliveryRun | int) -> Content:
+    """Return the frozen content of a run. Raises NotFound when it has none."""
+    number = run if isinstance(run, int) else run.pk
+    found = DeliveryContent.objects.select_related("run").filter(run_id=number).first()
+    if found is None:
+        raise NotFound(
+            _("Analysis %(number)d has no content: analyse the delivery again.") % {"number": number}
+        )
+    return Content(found)
+
+
+class Content:
+    """The content of one run. It belongs to one thread."""
+
+    def __init__(self, kept: DeliveryContent) -> None:
+        """Raises Invalid when a template can no longer be read."""
+        config = django_settings.ENVOI.config
+        said = settings.read(kept.settings.get("said", {}))
+        self.run_id, self.storage, self.delivery_id = kept.run_id, kept.run.storage, kept.delivery_id
+        self._identity = identity(config)
+        self._query = reading.Statement.of(kept.query)
+        self._build = _builder(self._query.columns)
+        self._format = Format(kept.settings.get("format", Format.PREFERENCE))
+        self._text, self._html = bool(kept.templates.get("text")), bool(kept.templates.get("html"))
+        self._skeletons: dict[tuple[bool, bool], mime.Skeleton] = {}
+        self._templates = Templates(
+            kept.templates,
+            language=said.language or config.instance.language,
+            zone=config.instance.timezone,
+            limit=said.time_limit,
+            constants=kept.settings.get("constants", {}),
+            functions={},
+        )
+
+    def rows(self, storage: str, first_id: int, last_id: int) -> list[Row]:
+        """Return the pending messages from one number to another, with their data: one statement, and one
+        more where there are seeds. Raises Conflict when a field of the templates was taken away.
+        """
+        most = last_id - first_id + 1
+        return self._read(storage, by_number=False, envoi_first=first_id, envoi_last=last_id, envoi_most=most)
+
+    def rows_of(self, ids: Sequence[int]) -> list[Row]:
+        """Return those messages of some numbers that are pending, as `rows`."""
+        return self._read(self.storage, by_number=True, envoi_ids=list(ids), envoi_most=len(ids))
+
+    def render(self, row: Row) -> Rendered:
+        """Return a message. Raises CannotRender for one whose data do not fit, TooLong when it takes longer
+        than the delivery allows: then the delivery fails.
+        """
+        made = self._templates.render({**row.values, "message": self._message(row)})
+        text, html = made["text"], made["html"]
+        if text and html and self._wants_text(row):
+            html = ""
+        return Rendered(
+            made["subject"],
+            text,
+            html,
+            made["from_name"],
+            made["from_address"],
+            made["to_name"],
+            made["reply_to"],
+            "",
+            self._identity.unsubscribe_address(self.run_id, row.id),
+        )
+
+    def skeleton(self, rendered: Rendered | None = None) -> mime.Skeleton:
+        """Return the frame of messages with all that the delivery has, or of this one."""
+        text, html = (
+            (self._text, self._html) if rendered is None else (bool(rendered.text), bool(rendered.html))
+        )
+        kind = (text or not html, html)
+        if kind not in self._skeletons:
+            self._skeletons[kind] = mime.Skeleton(text=kind[0], html=kind[1])
+        return self._skeletons[kind]
+
+    def _wants_text(self, row: Row) -> bool:
+        match self._format:
+            case Format.TEXT:
+                return True
+            case Format.MULTIPART:
+                return False
+            case Format.PREFERENCE:
+                return row.values.get(FORMAT) == EmailFormat.TEXT
+
+    def _message(self, row: Row) -> dict[str, Any]:
+        return {
+            "id": f"{row.id:x}",
+            "broadLogId": row.id,
+            "deliveryId": self.delivery_id,
+            "address": row.address,
+        }
+
+    def _read(self, storage: str, *, by_number: bool, **which: Any) -> list[Row]:
+        now = clock.now()
+        params = {
+            **self._query.params,
+            **dict.fromkeys(self._query.now, now),
+            **which,
+            "envoi_run": self.run_id,
+        }
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(reading.statement(self._query, storage, by_number=by_number), params)
+                found = cursor.fetchall()
+        except ProgrammingError as error:
+            if not isinstance(error.__cause__, (UndefinedColumn, UndefinedTable)):
+                raise
+            raise Conflict(
+                _("A field that the content uses was taken away: analyse the delivery again.")
+            ) from error
+        build, own = self._build, len(reading.OWN)
+        rows = [Row(each[0], each[1], each[2], each[3], build(each[own:])) for each in found]
+        if any(each.flags & Flag.SEED for each in rows):
+            rows = self._with_seeds(rows)
+        return rows
+
+    def _with_seeds(self, rows: list[Row]) -> list[Row]:
+        wanted = [each.id for each in rows if each.flags & Flag.SEED]
+        kept = dict(DeliverySeed.objects.filter(broad_log_id__in=wanted).values_list("broad_log_id", "data"))
+        return [
+            Row(
+                each.id,
+                each.target_id,
+                each.address,
+                each.flags,
+                self._build(tuple(reading.unpacked(value) for value in kept[each.id])),
+            )
+            if each.id in kept
+            else each
+            for each in rows
+        ]
+
+
+def _builder(columns: Sequence[reading.Column]) -> Callable[[Sequence[Any]], dict[str, Any]]:
+    """Return a function from the values of the columns to what templates see: objects in objects."""
+    tree: dict[str, Any] = {}
+    for index, column in enumerate(columns):
+        place = tree
+        *steps, last = column.path.split(".")
+        for step in steps:
+            # The value of a link itself (`recipient.folder`) gives way to what is read behind it.
+            if not isinstance(place.get(step), dict):
+                place[step] = {}
+            place = place[step]
+        if not isinstance(place.get(last), dict):
+            place[last] = (index, column.kind)
+    return lambda values: _filled(tree, values)
+
+
+def _filled(tree: Mapping[str, Any], values: Sequence[Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, leaf in tree.items():
+        if isinstance(leaf, tuple):
+            index, kind = cast("tuple[int, str]", leaf)
+            value = reading.plain(values[index], kind)
+            if value is not None:
+                made[name] = value
+        else:
+            made[name] = _filled(leaf, values)
+    return made

@@ -1,0 +1,294 @@
+"""What a message says of its reader, read for many messages by one statement.
+
+When the content is frozen, the fields that its templates use become a query over the delivery log, with a
+link to the target and one to the data that a workflow has computed, bound by the rights of who analyses. The
+compiled statement is kept: a sender runs it without rights of its own. It reads from `envoi_log`, which
+`statement` puts before it: the messages of a part, or some messages by their numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext as _
+
+from envoi.engine import population, targeting
+from envoi.engine.population import Population
+from envoi.kernel import query, registry
+from envoi.kernel.errors import Invalid
+from envoi.kernel.expression import Kind
+from envoi.kernel.query import Field, QueryDef
+from envoi.kernel.query.scope import quoted
+from envoi.kernel.registry import Attribute, Link, Registry, Schema, Type
+from envoi.kernel.rights import Actor
+from envoi.packages.delivery.models import DeliveryMapping, MessageStatus
+from envoi.packages.delivery.services import log_tables
+
+LOG, DATA = "temp:deliveryMessage", "temp:targetData"
+LOG_TABLE = "envoi_log"
+OWN = ("@id", "@target", "@address", "@flags")
+"""What the first columns of the query are."""
+TARGET_DATA = "targetData"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the query beyond `OWN`: the path by which templates know it, and what it gives."""
+
+    path: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A compiled query over `envoi_log`; `now` names the parameters that are the time of reading."""
+
+    sql: str
+    params: Mapping[str, Any]
+    now: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    def kept(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "sql": self.sql,
+            "params": {name: packed(value) for name, value in self.params.items()},
+            "now": list(self.now),
+            "columns": [[each.path, each.kind] for each in self.columns],
+        }
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Statement:
+        """Return what `kept` has given."""
+        return cls(
+            kept["sql"],
+            {name: unpacked(value) for name, value in kept["params"].items()},
+            tuple(kept["now"]),
+            tuple(Column(path, kind) for path, kind in kept["columns"]),
+        )
+
+
+def person_schema(mapping: DeliveryMapping) -> Schema | None:
+    """Return the schema of who reads the messages of a mapping; None for external files."""
+    if not mapping.schema:
+        return None
+    known = registry.fresh()
+    found = known[mapping.schema]
+    for step in filter(None, mapping.recipient_path.split("/")):
+        found = known[found.links[step].target]
+    return found
+
+
+def prepare(
+    paths: Iterable[str],
+    mapping: DeliveryMapping,
+    *,
+    actor: Actor,
+    now: datetime,
+    data: Population | None = None,
+    further: Mapping[str, str] | None = None,
+) -> tuple[Statement, list[str]]:
+    """Return the statement that reads what `paths` name, and what of the workflow's data is not there.
+
+    `data` is the table of the workflow's data as it will be read; `further` are expressions over the
+    dimension by the path of their column. Raises Invalid for a path that leads
+    nowhere, with the nearest name, or to many rows; NotAllowed for one that takes a right.
+    """
+    known = _registry(mapping, data)
+    chosen: dict[str, str] = {}
+    missing: list[str] = []
+    for path in sorted(paths):
+        found = _expressions(path, mapping, known, actor)
+        if found is None:
+            missing.append(path)
+        else:
+            chosen |= found
+    for path, expr in (further or {}).items():
+        chosen[path] = _joined((), expr)
+    select = (*(Field(each) for each in OWN), *(Field(each) for each in chosen.values()))
+    definition = QueryDef(LOG, select=select, order_by=(Field("@id"),), line_count=targeting.EVERY)
+    if targeting.multiplies(definition, known):
+        many = next(path for path, expr in chosen.items() if _multiplies(expr, known))
+        raise Invalid(_("%(path)s is a collection: a message can show single values only.") % {"path": many})
+    compiled = query.compile(definition, actor=actor, now=now, within=known)
+    columns = tuple(
+        Column(path, column.kind.name)
+        for path, column in zip(chosen, compiled.columns[len(OWN) :], strict=True)
+    )
+    moving = tuple(name for name, value in compiled.params.items() if value == now)
+    return Statement(compiled.sql, dict(compiled.params), moving, columns), missing
+
+
+def statement(found: Statement, storage: str, *, by_number: bool) -> str:
+    """Return the whole SQL: `envoi_log` (the pending messages of a range, or of numbers), then the query.
+
+    Parameters beside its own: `envoi_run`; `envoi_first`, `envoi_last`, `envoi_most`, or `envoi_ids`.
+    """
+    table = quoted(log_tables.table("broad_log", storage))
+    which = (
+        "id = ANY(%(envoi_ids)s)"
+        if by_number
+        # The limit cuts nothing off: it tells the planner how few rows these are.
+        else "id >= %(envoi_first)s AND id <= %(envoi_last)s"
+    )
+    return f"""WITH {LOG_TABLE} AS MATERIALIZED (
+          SELECT id, target_id, address, flags FROM {table}
+          WHERE run_id = %(envoi_run)s AND {which} AND status = {int(MessageStatus.PENDING)}
+          ORDER BY id LIMIT %(envoi_most)s) {found.sql}"""  # noqa: S608 quoted
+
+
+def plain(value: Any, kind: str) -> Any:
+    """Return a value of a column as templates take it; None is one that is left out."""
+    if value is None:
+        return "" if kind == Kind.TEXT.name else None
+    if isinstance(value, Decimal):
+        return int(value) if kind == Kind.INTEGER.name and value.is_finite() else float(value)
+    return str(value) if isinstance(value, UUID) else value
+
+
+def packed(value: Any) -> Any:
+    """Return a value as JSON that `unpacked` understands."""
+    match value:
+        case datetime():
+            return {"time": value.isoformat()}
+        case date():
+            return {"date": value.isoformat()}
+        case Decimal():
+            return {"decimal": str(value)}
+        case timedelta():
+            return value.total_seconds()
+        case UUID():
+            return str(value)
+        case _:
+            return value
+
+
+def unpacked(value: Any) -> Any:
+    """Undo `packed`."""
+    match value:
+        case {"time": text}:
+            return parse_datetime(text)
+        case {"date": text}:
+            return parse_date(text)
+        case {"decimal": text}:
+            return Decimal(text)
+        case _:
+            return value
+
+
+# --- paths
+
+
+def _expressions(path: str, mapping: DeliveryMapping, known: Registry, actor: Actor) -> dict[str, str] | None:
+    """Return what a path reads, as path -> expression; None when the workflow has no such datum; nothing for
+    what is the same in all messages.
+    """
+    root, _dot, rest = path.partition(".")
+    dimension = known.schemas.get(mapping.schema)
+    if root == TARGET_DATA:
+        return _of_data(path, rest, known)
+    if dimension is not None and root == "recipient":
+        steps = tuple(filter(None, mapping.recipient_path.split("/")))
+    elif dimension is not None and root == dimension.local_name:
+        steps = ()
+    elif root in ("delivery", "message", "variables", "operator", "visitor"):
+        return {}
+    else:
+        names = ["recipient", "targetData", "delivery", "message", "operator", "variables"]
+        raise Invalid(
+            _("There is no %(name)s in a message; known are %(known)s.")
+            % {"name": root, "known": ", ".join(names)}
+        )
+    start = dimension
+    for step in steps:
+        start = known[start.links[step].target]
+    if not rest:
+        found = query.select_all(start.name, actor=actor, within=known)
+        return {
+            f"{root}.{each.expr.strip('[]').replace('/@', '.').replace('@', '').replace('/', '.')}": _joined(
+                steps, each.expr
+            )
+            for each in found
+        }
+    inner, read = _attribute(rest.split("."), start, known, path)
+    return {f"{root}.{read}": _joined(steps, inner)}
+
+
+def _of_data(path: str, rest: str, known: Registry) -> dict[str, str] | None:
+    schema = known.schemas.get(DATA)
+    if schema is None:
+        return None
+    if not rest:
+        return {
+            f"{TARGET_DATA}.{name}": f"[{TARGET_DATA}/@{name}]" for name in schema.attributes if name != "id"
+        }
+    name = rest.partition(".")[0]
+    return {f"{TARGET_DATA}.{name}": f"[{TARGET_DATA}/@{name}]"} if name in schema.attributes else None
+
+
+def _attribute(parts: Sequence[str], start: Schema, known: Registry, path: str) -> tuple[str, str]:
+    """Return the expression of an attribute, from a schema, and the path that was read: what follows the
+    attribute is a method of its value.
+    """
+    place, links = start, list[str]()
+    for index, part in enumerate(parts):
+        for end in range(len(parts), index, -1):
+            name = "/".join(parts[index:end])
+            if name in place.attributes:
+                element, _slash, last = name.rpartition("/")
+                way = "/".join([*links, *filter(None, [element]), f"@{last}"])
+                return f"[{way}]", ".".join(parts[:end])
+        link = place.links.get(part)
+        if link is None:
+            break
+        links.append(part)
+        place = known[link.target]
+    # Let the compiler say what is wrong: it knows the nearest name.
+    inside = parts[len(links) :]
+    return f"[{'/'.join([*links, *inside[:-1], f'@{inside[-1]}'])}]" if inside else f"[{'/'.join(links)}]", (
+        ".".join(parts)
+    )
+
+
+def _joined(steps: Sequence[str], expr: str) -> str:
+    return f"[{'/'.join(['target', *steps, expr.strip('[]')])}]"
+
+
+def _multiplies(expr: str, known: Registry) -> bool:
+    return targeting.multiplies(QueryDef(LOG, select=(Field(expr),)), known)
+
+
+def _registry(mapping: DeliveryMapping, data: Population | None) -> Registry:
+    schemas = dict(registry.fresh().schemas)
+    links: dict[str, Link] = {}
+    if mapping.schema:
+        dimension = schemas[mapping.schema]
+        links["target"] = Link(
+            "target", dimension.name, (("target_id", dimension.key[0]),), dimension.singular
+        )
+    if data is not None:
+        schemas[DATA] = replace(population.schema_of(data), name=DATA)
+        links[TARGET_DATA] = Link(TARGET_DATA, DATA, (("target_id", population.ID),), TARGET_DATA)
+    schemas[LOG] = Schema(
+        name=LOG,
+        table=LOG_TABLE,
+        package="",
+        label=LOG,
+        singular=LOG,
+        key=("id",),
+        attributes={
+            "id": Attribute("id", Type.INT64, "Primary key", column="id"),
+            "target": Attribute("target", Type.INT64, "Target", column="target_id"),
+            "address": Attribute("address", Type.STRING, "Address", column="address"),
+            "flags": Attribute("flags", Type.SHORT, "Flags", column="flags"),
+        },
+        links=links,
+        text="@id",
+    )
+    return Registry(schemas)

@@ -1,0 +1,55 @@
+"""How the content of a delivery is made, as it is kept with it: JSON outside, checked values inside.
+
+{"tracking": true, "opens": true, "timeLimit": 5, "language": "fr", "toName": "{{ recipient.fullName }}"}
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from envoi.kernel.errors import Invalid
+
+TIME_LIMIT = 5.0
+"""Seconds that personalizing a message may take; 0 for no limit (delivery.md §2.4)."""
+_NAMES = {"tracking": "tracking", "opens": "opens", "timeLimit": "time_limit", "language": "language",
+          "toName": "to_name"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ContentSettings:
+    """All of it. Links are tracked only where the instance has an address for readers to reach."""
+
+    tracking: bool = True
+    opens: bool = True
+    time_limit: float = TIME_LIMIT
+    language: str = ""
+    """Of dates and numbers; empty: the instance's."""
+    to_name: str = "{{ recipient.fullName }}"
+
+    def said(self) -> dict[str, Any]:
+        """Return it as it is kept."""
+        values = asdict(self)
+        return {outside: values[inside] for outside, inside in _NAMES.items()}
+
+
+def read(said: Mapping[str, Any]) -> ContentSettings:
+    """Return what is said. Raises Invalid, naming what is wrong."""
+    if strange := sorted(set(said) - set(_NAMES)):
+        raise Invalid(
+            _("The content of a delivery has no %(name)r; known are %(known)s.")
+            % {"name": strange[0], "known": ", ".join(_NAMES)}
+        )
+    for name in ("tracking", "opens"):
+        if not isinstance(said.get(name, True), bool):
+            raise Invalid(_("%(place)s is true or false.") % {"place": name})
+    limit = said.get("timeLimit", TIME_LIMIT)
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 <= limit <= 3600:
+        raise Invalid(
+            _("The maximum personalization run time is a number of seconds up to 3,600, or 0 for no limit.")
+        )
+    for name in ("language", "toName"):
+        if not isinstance(said.get(name, ""), str):
+            raise Invalid(_("%(place)s must be a text.") % {"place": name})
+    return ContentSettings(**{_NAMES[name]: value for name, value in said.items()})
