@@ -18,7 +18,7 @@ MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     S.TARGET_READY: frozenset({S.PREPARATION_PENDING, S.EDITING}),
     S.PREPARATION_PENDING: frozenset({S.PREPARING, S.FAILED}),
     S.PREPARING: frozenset({S.EXTRACTION, S.READY, S.FAILED}),
-    S.EXTRACTION: frozenset({S.READY, S.FINISHED}),
+    S.EXTRACTION: frozenset({S.READY, S.EDITING, S.FAILED, S.FINISHED}),
     S.READY: frozenset({S.START_PENDING, S.EDITING}),
     S.START_PENDING: frozenset({S.IN_PROGRESS, S.PAUSE_ASKED, S.STOP_ASKED}),
     S.IN_PROGRESS: frozenset({S.RETRY_PENDING, S.PAUSE_ASKED, S.STOP_ASKED, S.FINISHED}),
@@ -37,9 +37,9 @@ MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
 """State -> those that may follow. The product documents few of them; an operator's pause and stop are
 possible wherever something is on its way.
 """
-ANALYSED = frozenset({S.TARGET_PENDING, S.TARGETING, S.TARGET_READY, S.PREPARATION_PENDING, S.PREPARING})
-"""An analysis is going on."""
-EDITABLE = frozenset({S.EDITING, S.READY, S.FAILED})
+ANALYSED = frozenset({S.TARGET_PENDING, S.TARGETING, S.PREPARATION_PENDING, S.PREPARING})
+"""An analysis is going on. What stays at *target ready* is so because only its target was asked for."""
+EDITABLE = frozenset({S.EDITING, S.TARGET_READY, S.EXTRACTION, S.READY, S.FAILED})
 """May be changed; after a change a new analysis is needed."""
 RUNNING = frozenset(
     {S.START_PENDING, S.IN_PROGRESS, S.RETRY_PENDING, S.RETRYING, S.PAUSE_ASKED, S.PAUSING, S.PAUSED}
