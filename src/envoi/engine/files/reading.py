@@ -241,10 +241,11 @@ def _plain(raw: bytes, form: Format) -> bytes | None:
 def _has_blanks(raw: bytes, form: Format) -> bool:
     """Return whether a cell of a plain block may begin or end with a blank."""
     delimiter = form.delimiter.encode()
-    wide = (b"\xc2\xa0", b"\xe3\x80\x80")
     around = (b" " + delimiter, delimiter + b" ", b" \n", b"\n ")
-    tabs = () if delimiter == b"\t" else (b"\t",)
-    return raw.startswith(b" ") or any(sign in raw for sign in (*around, *tabs, *wide))
+    tabs = delimiter != b"\t" and b"\t" in raw
+    # One byte is looked for much faster than several.
+    wide = any(sign[:1] in raw and sign in raw for sign in (b"\xc2\xa0", b"\xe3\x80\x80"))
+    return tabs or wide or raw.startswith(b" ") or any(sign in raw for sign in around)
 
 
 def _separated(text: str, line: int, end: Position, form: Format) -> Batch:

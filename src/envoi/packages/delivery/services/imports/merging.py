@@ -130,6 +130,8 @@ def _batch(job: Import, work: Work, upto: int) -> None:
     tables.one(S("SELECT pg_advisory_xact_lock({}, -1)").format(checkpoint.CLASS))
     now = clock.now()
     tables.run(S("SET LOCAL work_mem = '64MB'"))
+    # Keys are unlike one another: a small sample says so as well as a big one, in a tenth of the time.
+    tables.run(S("SET LOCAL default_statistics_target = 10"))
     _folders_for(work)
     _values(job, work, upto)
     counts = _reject(job, work, upto, now)

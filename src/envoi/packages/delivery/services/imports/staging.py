@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 from django.db import transaction
+from django.utils import translation
 
 from envoi.engine import files
 from envoi.engine.files import Bad, Batch, Format, Position, Source
@@ -33,22 +35,46 @@ def read(job: Import, carry_on: Callable[[], None]) -> None:
         with transaction.atomic():
             _begin(job, form)
     start = Position(job.read_offset, job.read_line) if job.read_line or job.read_offset else None
-    with closing(files.batches(source_of(job), form, start)) as batches:
-        group: list[Batch] = []
-        for batch in batches:
-            group.append(batch)
-            # A long run of quoted rows is held as Python objects: one at a time.
-            if len(group) == GROUP or batch.raw is None:
-                carry_on()
-                _store(job, form, group)
-                group = []
-        if group:
+    with closing(_ahead(_groups(source_of(job), form, start))) as groups:
+        for group in groups:
             carry_on()
             _store(job, form, group)
     with transaction.atomic():
         tables.run(S("CREATE INDEX ON {} USING brin (line)").format(I(job.staging)))
         tables.run(S("ANALYZE {} (line)").format(I(job.staging)))
         checkpoint.move(job, ImportState.READING, state=ImportState.CLEANING, cleaned_line=0)
+
+
+def _groups(source: Source, form: Format, start: Position | None) -> Generator[list[Batch]]:
+    with closing(files.batches(source, form, start)) as batches:
+        group: list[Batch] = []
+        for batch in batches:
+            group.append(batch)
+            # A long run of quoted rows is held as Python objects: one at a time.
+            if len(group) == GROUP or batch.raw is None:
+                yield group
+                group = []
+        if group:
+            yield group
+
+
+def _ahead(groups: Generator[list[Batch]]) -> Generator[list[Batch]]:
+    """Yield the same, each read while the server is busy with the one before it."""
+    language = translation.get_language()
+
+    def read_one() -> list[Batch] | None:
+        with translation.override(language):
+            return next(groups, None)
+
+    with ThreadPoolExecutor(1) as reader, closing(groups):
+        coming = reader.submit(read_one)
+        try:
+            while (group := coming.result()) is not None:
+                coming = reader.submit(read_one)
+                yield group
+        finally:
+            # A generator that is being read cannot be closed.
+            coming.exception()
 
 
 def _begin(job: Import, form: Format) -> None:
