@@ -65,7 +65,7 @@ def test_killed_ten_times_an_import_ends_as_if_undisturbed(committed_db, tmp_pat
         assert child.stdout is not None
         child.stdout.readline()
         if hits < 10:
-            time.sleep(dice.uniform(0.01, 0.5))
+            time.sleep(dice.uniform(0.01, 0.2))
             child.send_signal(signal.SIGKILL)
         child.wait(60)
         child.stdout.close()
