@@ -107,6 +107,13 @@ class SendingConfig:
 
 
 @dataclass(frozen=True)
+class TrackingConfig:
+    """`[tracking]`: where readers reach us for /r/, without the path. Empty: nothing is tracked."""
+
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class LogConfig:
     """`[log]`: `format` is `console` or `json`."""
 
@@ -147,6 +154,7 @@ class Config:
     smtp: SmtpConfig = field(default_factory=SmtpConfig)
     worker: WorkerConfig = field(default_factory=WorkerConfig)
     sending: SendingConfig = field(default_factory=SendingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     log: LogConfig = field(default_factory=LogConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
@@ -165,6 +173,7 @@ SECTIONS: dict[str, type[Any]] = {
     "smtp": SmtpConfig,
     "worker": WorkerConfig,
     "sending": SendingConfig,
+    "tracking": TrackingConfig,
     "network": NetworkConfig,
     "log": LogConfig,
     "metrics": MetricsConfig,

@@ -12,8 +12,14 @@ from envoi.kernel import clock
 from envoi.kernel.errors import Invalid
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.models import Channel, Delivery, DeliveryContent, DeliveryRun, Format
-from envoi.packages.delivery.services.content import keeping, reading, settings, templates
-from envoi.packages.delivery.services.content.frozen import FORMAT
+from envoi.packages.delivery.services.content import (
+    addresses,
+    keeping,
+    reading,
+    settings,
+    templates,
+    tracking,
+)
 
 
 def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> list[str]:
@@ -31,6 +37,11 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> list[str]:
     sources = parts(delivery, said)
     complete(sources)
     paths = templates.fields(sources)
+    config = django_settings.ENVOI.config
+    tracked = tracking.Tracked(sources)
+    if config.tracking.url and said.tracking:
+        tracked = tracking.track(delivery, sources, opens=said.opens, now=now)
+    finished = tracking.own_pages(tracked.sources)
     data = keeping.keep_data(run, delivery, paths)
     found, missing = reading.prepare(
         paths, delivery.mapping, actor=actor, now=now, data=data, further=wanted_format(delivery)
@@ -39,14 +50,16 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> list[str]:
         run=run,
         defaults={
             "delivery": delivery,
-            "templates": sources,
+            "templates": finished,
             "query": found.kept(),
             "settings": {
                 "said": said.said(),
                 "format": delivery.content_format,
                 "constants": constants(delivery),
+                "own": tracked.own,
+                "used": [each for each in addresses.PAGES if f"message.{each}" in paths],
             },
-            "links": [],
+            "links": tracked.links,
             "frozen_at": now,
         },
     )
@@ -87,7 +100,11 @@ def wanted_format(delivery: Delivery) -> dict[str, str]:
     """Return where it stands which format a reader wants, when the delivery asks for that."""
     expr = delivery.mapping.addresses.get("format", "")
     both = delivery.html_source and delivery.text_source
-    return {FORMAT: expr} if both and expr and Format(delivery.content_format) is Format.PREFERENCE else {}
+    return (
+        {reading.FORMAT: expr}
+        if both and expr and Format(delivery.content_format) is Format.PREFERENCE
+        else {}
+    )
 
 
 def constants(delivery: Delivery) -> dict[str, Any]:

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from django.conf import settings as django_settings
-from django.db import ProgrammingError, connection, transaction
 from django.utils.translation import gettext as _
-from psycopg.errors import UndefinedColumn, UndefinedTable
 
-from envoi.kernel import clock
-from envoi.kernel.errors import Conflict, NotFound
+from envoi.kernel.errors import NotFound
 from envoi.packages.delivery.models import (
     DeliveryContent,
     DeliveryRun,
@@ -21,13 +18,11 @@ from envoi.packages.delivery.models import (
     Flag,
     Format,
 )
-from envoi.packages.delivery.services.content import reading, settings
+from envoi.packages.delivery.services import routing
+from envoi.packages.delivery.services.content import reading, settings, tags
+from envoi.packages.delivery.services.content.addresses import Addresses
 from envoi.packages.delivery.services.content.templates import Templates
-from envoi.packages.delivery.services.routing.load import identity
 from envoi.packages.delivery.services.sending import mime
-
-FORMAT = "_format"
-"""The column that holds which format a reader wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +72,26 @@ class Content:
         config = django_settings.ENVOI.config
         said = settings.read(kept.settings.get("said", {}))
         self.run_id, self.storage, self.delivery_id = kept.run_id, kept.run.storage, kept.delivery_id
-        self._identity = identity(config)
+        self._identity = routing.identity(config)
         self._query = reading.Statement.of(kept.query)
         self._build = _builder(self._query.columns)
         self._format = Format(kept.settings.get("format", Format.PREFERENCE))
         self._text, self._html = bool(kept.templates.get("text")), bool(kept.templates.get("html"))
         self._skeletons: dict[tuple[bool, bool], mime.Skeleton] = {}
+        self._addresses = Addresses(
+            kept.delivery_id,
+            kept.links,
+            kept.settings.get("own", {}),
+            tags.tags(config.home, config.tracking.url) if kept.settings.get("own") else None,
+        )
+        self._used = kept.settings.get("used", ())
         self._templates = Templates(
             kept.templates,
             language=said.language or config.instance.language,
             zone=config.instance.timezone,
             limit=said.time_limit,
             constants=kept.settings.get("constants", {}),
-            functions={},
+            functions=self._addresses.functions(),
         )
 
     def rows(self, storage: str, first_id: int, last_id: int) -> list[Row]:
@@ -97,16 +99,19 @@ class Content:
         more where there are seeds. Raises Conflict when a field of the templates was taken away.
         """
         most = last_id - first_id + 1
-        return self._read(storage, by_number=False, envoi_first=first_id, envoi_last=last_id, envoi_most=most)
+        which = "id >= %(envoi_first)s AND id <= %(envoi_last)s"
+        return self._read(storage, which, envoi_first=first_id, envoi_last=last_id, envoi_most=most)
 
     def rows_of(self, ids: Sequence[int]) -> list[Row]:
         """Return those messages of some numbers that are pending, as `rows`."""
-        return self._read(self.storage, by_number=True, envoi_ids=list(ids), envoi_most=len(ids))
+        return self._read(self.storage, "id = ANY(%(envoi_ids)s)", envoi_ids=list(ids), envoi_most=len(ids))
 
     def render(self, row: Row) -> Rendered:
         """Return a message. Raises CannotRender for one whose data do not fit, TooLong when it takes longer
         than the delivery allows: then the delivery fails.
         """
+        addresses = self._addresses
+        addresses.of(row.id, self._identity.unsubscribe_address(self.run_id, row.id))
         made = self._templates.render({**row.values, "message": self._message(row)})
         text, html = made["text"], made["html"]
         if text and html and self._wants_text(row):
@@ -119,8 +124,8 @@ class Content:
             made["from_address"],
             made["to_name"],
             made["reply_to"],
-            "",
-            self._identity.unsubscribe_address(self.run_id, row.id),
+            addresses.unsubscribe(),
+            addresses.mail,
         )
 
     def skeleton(self, rendered: Rendered | None = None) -> mime.Skeleton:
@@ -140,7 +145,7 @@ class Content:
             case Format.MULTIPART:
                 return False
             case Format.PREFERENCE:
-                return row.values.get(FORMAT) == EmailFormat.TEXT
+                return row.values.get(reading.FORMAT) == EmailFormat.TEXT
 
     def _message(self, row: Row) -> dict[str, Any]:
         return {
@@ -148,26 +153,11 @@ class Content:
             "broadLogId": row.id,
             "deliveryId": self.delivery_id,
             "address": row.address,
+            **{name: self._addresses.page(name) for name in self._used},
         }
 
-    def _read(self, storage: str, *, by_number: bool, **which: Any) -> list[Row]:
-        now = clock.now()
-        params = {
-            **self._query.params,
-            **dict.fromkeys(self._query.now, now),
-            **which,
-            "envoi_run": self.run_id,
-        }
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(reading.statement(self._query, storage, by_number=by_number), params)
-                found = cursor.fetchall()
-        except ProgrammingError as error:
-            if not isinstance(error.__cause__, (UndefinedColumn, UndefinedTable)):
-                raise
-            raise Conflict(
-                _("A field that the content uses was taken away: analyse the delivery again.")
-            ) from error
+    def _read(self, storage: str, which: str, **params: Any) -> list[Row]:
+        found = reading.fetch(self._query, storage, self.run_id, which, params)
         build, own = self._build, len(reading.OWN)
         rows = [Row(each[0], each[1], each[2], each[3], build(each[own:])) for each in found]
         if any(each.flags & Flag.SEED for each in rows):

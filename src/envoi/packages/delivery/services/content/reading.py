@@ -3,7 +3,7 @@
 When the content is frozen, the fields that its templates use become a query over the delivery log, with a
 link to the target and one to the data that a workflow has computed, bound by the rights of who analyses. The
 compiled statement is kept: a sender runs it without rights of its own. It reads from `envoi_log`, which
-`statement` puts before it: the messages of a part, or some messages by their numbers.
+`fetch` puts before it: the messages of a part, or some by their numbers.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db import ProgrammingError, connection, transaction
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
+from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from envoi.engine import population, targeting
 from envoi.engine.population import Population
-from envoi.kernel import query, registry
-from envoi.kernel.errors import Invalid
+from envoi.kernel import clock, query, registry
+from envoi.kernel.errors import Conflict, Invalid
 from envoi.kernel.expression import Kind
 from envoi.kernel.query import Field, QueryDef
 from envoi.kernel.query.scope import quoted
@@ -35,6 +37,8 @@ LOG_TABLE = "envoi_log"
 OWN = ("@id", "@target", "@address", "@flags")
 """What the first columns of the query are."""
 TARGET_DATA = "targetData"
+FORMAT = "_format"
+"""The column that holds which format a reader wants."""
 
 
 @dataclass(frozen=True)
@@ -125,22 +129,36 @@ def prepare(
     return Statement(compiled.sql, dict(compiled.params), moving, columns), missing
 
 
-def statement(found: Statement, storage: str, *, by_number: bool) -> str:
-    """Return the whole SQL: `envoi_log` (the pending messages of a range, or of numbers), then the query.
+def fetch(
+    found: Statement,
+    storage: str,
+    run_id: int,
+    which: str,
+    params: Mapping[str, Any],
+    *,
+    pending: bool = True,
+) -> list[tuple[Any, ...]]:
+    """Return rows of a statement: `OWN`, then its columns, by number of message.
 
-    Parameters beside its own: `envoi_run`; `envoi_first`, `envoi_last`, `envoi_most`, or `envoi_ids`.
+    `which` is a condition on `id` with `params`; `envoi_most` of them cuts nothing off, but tells the planner
+    how few rows these are. Raises Conflict when a field was taken away since the statement was made.
     """
     table = quoted(log_tables.table("broad_log", storage))
-    which = (
-        "id = ANY(%(envoi_ids)s)"
-        if by_number
-        # The limit cuts nothing off: it tells the planner how few rows these are.
-        else "id >= %(envoi_first)s AND id <= %(envoi_last)s"
-    )
-    return f"""WITH {LOG_TABLE} AS MATERIALIZED (
+    state = f"AND status = {int(MessageStatus.PENDING)}" if pending else ""
+    whole = f"""WITH {LOG_TABLE} AS MATERIALIZED (
           SELECT id, target_id, address, flags FROM {table}
-          WHERE run_id = %(envoi_run)s AND {which} AND status = {int(MessageStatus.PENDING)}
-          ORDER BY id LIMIT %(envoi_most)s) {found.sql}"""  # noqa: S608 quoted
+          WHERE run_id = %(envoi_run)s AND {which} {state} ORDER BY id LIMIT %(envoi_most)s) {found.sql}"""  # noqa: S608 quoted
+    values = {**found.params, **dict.fromkeys(found.now, clock.now()), **params, "envoi_run": run_id}
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(whole, values)
+            return cursor.fetchall()
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, (UndefinedColumn, UndefinedTable)):
+            raise
+        raise Conflict(
+            _("A field that the content uses was taken away: analyse the delivery again.")
+        ) from error
 
 
 def plain(value: Any, kind: str) -> Any:
