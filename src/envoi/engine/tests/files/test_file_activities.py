@@ -123,6 +123,17 @@ def test_process_errors_take_an_unreadable_file_but_not_a_missing_folder(folder:
     assert not Event.objects.filter(workflow=workflow, transition="error").exists()
 
 
+def test_links_in_a_circle_are_told_and_nothing_is_moved(folder: Path) -> None:
+    os.symlink(folder / "other.csv", folder / "one.csv")
+    os.symlink(folder / "one.csv", folder / "other.csv")
+    (folder / "inside").mkdir()
+    os.symlink(folder, folder / "inside" / "up")
+    assert run(collector(folder)).failed
+    assert run(collector(folder / "inside" / "up" / "inside" / "up")).failed
+    assert (folder / "one.csv").is_symlink()
+    assert (folder / "other.csv").is_symlink()
+
+
 def test_folders_outside_are_refused_even_by_a_link(folder: Path) -> None:
     workflow = run(collector(Path("/etc")))
     assert workflow.failed

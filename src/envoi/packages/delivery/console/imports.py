@@ -276,6 +276,7 @@ def _prepare(request: HttpRequest, job: Import, actor: Actor) -> HttpResponse:
         "tolerant": any(each.error is Error.IGNORE for each in plan.targets),
         "problem": problem,
         "csv": form.kind is Kind.CSV,
+        "widths": ", ".join(map(str, form.widths)),
         "text": form.kind is not Kind.XLSX,
         "example": Path(job.file_name).suffix,
     }
@@ -289,9 +290,11 @@ def _format(given: QueryDict, job: Import, before: Format) -> Format:
     fixed: dict[str, Any] = {"header": given.get("header") == "1", "replace": given.get("replace") == "1"}
     if before.kind is Kind.XLSX:
         return files.detect(Source.of(Path(job.path)), header=fixed["header"])
-    for name in ("delimiter", "quote"):
-        if name in given:
-            fixed[name] = given[name]
+    if "widths" in given:
+        widths = _widths(given["widths"])
+        fixed |= {"kind": Kind.FIXED if widths else Kind.CSV, "widths": widths}
+    if not fixed.get("widths"):
+        fixed |= {name: given[name] for name in ("delimiter", "quote") if name in given}
     try:
         fixed["encoding"] = Encoding(given.get("encoding") or before.encoding)
     except ValueError as error:
@@ -299,6 +302,13 @@ def _format(given: QueryDict, job: Import, before: Format) -> Format:
     if fixed["encoding"] is before.encoding:
         fixed["bom"] = before.bom
     return files.detect(Source.of(Path(job.path)), before, **fixed)
+
+
+def _widths(said: str) -> tuple[int, ...]:
+    numbers = said.replace(",", " ").replace(";", " ").split()
+    if not all(each.isascii() and each.isdigit() and len(each) < 6 for each in numbers):
+        raise Invalid(_("Widths are whole numbers with commas between them, not %(text)r.") % {"text": said})
+    return tuple(map(int, numbers))
 
 
 def _plan(given: QueryDict, form: Format, before: Plan) -> Plan:

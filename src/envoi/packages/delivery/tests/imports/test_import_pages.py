@@ -112,3 +112,27 @@ def test_without_the_right_there_is_no_page() -> None:
     client = signed_in()
     assert client.get("/imports").status_code == 403
     assert ">Imports<" not in text(client.get("/"))
+
+
+def test_a_file_of_fixed_width_is_cut_where_the_form_says() -> None:
+    client = signed_in(Right.RECIPIENT_IMPORT)
+    lines = (("E-mail", "First name"), ("anna@example.org", "Anna"), ("bo@example.org", "Bo"))
+    job = handed_over(client, "".join(f"{a:<20}{b:<12}\n" for a, b in lines), "people.txt")
+    address = f"/imports/{job.pk}"
+    given = {
+        "reading": "1",
+        "header": "1",
+        "operation": "insertOrUpdate",
+        "key": "email",
+        "folder": "recipients",
+    }
+    page = text(client.post(address, {**given, "widths": "20, twelve", "do": "look"}))
+    assert "Widths are whole numbers" in page
+    given |= {"widths": "20, 12", "to-0": "email", "to-1": "firstName"}
+    assert "anna@example.org" in text(client.post(address, {**given, "do": "look"}))
+    assert client.post(address, {**given, "do": "start"}).status_code == 302
+    imports.work(job.pk)
+    assert set(Recipient.objects.values_list("email", "first_name")) == {
+        ("anna@example.org", "Anna"),
+        ("bo@example.org", "Bo"),
+    }
