@@ -67,6 +67,8 @@ class Recipient:
     reason_code: int | None
     rule: str
     text: str = ""
+    delayed: bool = False
+    """The server goes on trying: a notice, not an outcome."""
 
     @property
     def normalised(self) -> str:
@@ -239,7 +241,7 @@ def _judged(
         rule, error_type = rules.last(), rules.last().error_type
     if not status:
         status = "4.0.0" if delayed or code.startswith("4") else "5.0.0"
-    return Recipient(address, sent_to, status, error_type, rule.reason, rule.name, said.strip())
+    return Recipient(address, sent_to, status, error_type, rule.reason, rule.name, said.strip(), delayed)
 
 
 def reply_rule(text: str, status: str = "", rules: Rules | None = None) -> Rule | None:
