@@ -7,7 +7,6 @@ delivery; whatever comes of the analysis, the delivery is on its way again after
 
 from typing import Any
 
-
 from envoi.kernel import clock
 from envoi.packages.delivery.models import (
     Delivery,
@@ -35,7 +34,7 @@ def reopen(delivery: Delivery) -> bool:
     """Bring a continuous delivery that is on its way, or was, back to being edited, in the caller's
     transaction; False for any other delivery, and for one that changes its state at this moment.
     """
-    if delivery.kind != Kind.CONTINUOUS or delivery.status not in AGAIN:
+    if not _is(delivery) or delivery.status not in AGAIN:
         return False
     touched = Delivery.objects.filter(pk=delivery.pk, state=delivery.state).update(
         state=DeliveryState.EDITING, modified_at=clock.now()
@@ -48,14 +47,14 @@ def keeps(delivery: Delivery, run: DeliveryRun) -> bool:
     """Return whether an earlier analysis stays when the delivery is analysed again: what it has sent, or is
     about to.
     """
-    return delivery.kind == Kind.CONTINUOUS and _sent(delivery).filter(run=run).exists()
+    return _is(delivery) and _sent(delivery).filter(run=run).exists()
 
 
 def totals(delivery: Delivery, run: DeliveryRun) -> dict[str, int]:
     """Return the figures of a delivery after an analysis: of a continuous one those of all its runs."""
     counts = run.counts
     found = {"total_target": counts["total"], "to_deliver": counts["deliver"]}
-    for before in _kept(delivery, run) if delivery.kind == Kind.CONTINUOUS else ():
+    for before in _kept(delivery, run) if _is(delivery) else ():
         found["total_target"] += before.counts.get("total", 0)
         found["to_deliver"] += before.counts.get("deliver", 0)
     return {**found, "reject": found["total_target"] - found["to_deliver"]}
@@ -65,7 +64,7 @@ def fall_back(delivery: Delivery, run: DeliveryRun) -> bool:
     """Let a continuous delivery go on with what it had, without a run that came to nothing; in the caller's
     transaction. False where there was nothing before.
     """
-    before = next(iter(_kept(delivery, run)), None) if delivery.kind == Kind.CONTINUOUS else None
+    before = next(iter(_kept(delivery, run)), None) if _is(delivery) else None
     if before is None:
         return False
     DeliveryPart.objects.filter(run=run).delete()
@@ -77,6 +76,10 @@ def fall_back(delivery: Delivery, run: DeliveryRun) -> bool:
     )
     delivery.refresh_from_db()
     return True
+
+
+def _is(delivery: Delivery) -> bool:
+    return Kind(delivery.kind) is Kind.CONTINUOUS
 
 
 def _sent(delivery: Delivery) -> Any:
