@@ -35,6 +35,7 @@ from envoi.packages.delivery.services import (
     mappings,
     normalise,
     ready_filters,
+    routing,
     shipping,
     subscriptions,
     suppression,
@@ -58,7 +59,7 @@ def plant(package: str, actor: Actor) -> list[str]:
     for storage in DeliveryMapping.objects.filter(built_in=True).values_list("storage", flat=True):
         log_tables.make(storage)
     deliveries.plant()
-    return kept
+    return [*kept, *routing.mx_rules.plant(actor=actor)]
 
 
 @recipient_merged.answer
@@ -229,6 +230,12 @@ def own_writers() -> Mapping[str, Writer]:
                 "nms:broadLogRcp",
                 "nms:exclLogRcp",
                 "nms:address",
+                "nms:ip",
+                "nms:mxRule",
+                "nms:domainRule",
+                "nms:dkimKey",
+                "nms:sendingDomain",
+                "nms:mxBlock",
                 "nms:inboundMail",
                 "nms:mailRuleSet",
                 "nms:mailRule",

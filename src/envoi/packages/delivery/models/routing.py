@@ -1,7 +1,7 @@
 """What an operator says about the outside: our addresses, rules by mail server, signatures, domains."""
 
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
@@ -259,6 +259,9 @@ class MxBlock(models.Model):
     lifted_by = models.ForeignKey(
         Operator, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+
+    if TYPE_CHECKING:
+        lifted_by_id: int | None
 
     SCHEMA = Declaration(
         "nms:mxBlock",

@@ -1,21 +1,17 @@
 """All that a sender must know, read at once."""
 
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from envoi.kernel import secrets
+from envoi.kernel import rights
 from envoi.kernel.config import Config
-from envoi.packages.delivery.services.routing import routes
+from envoi.packages.delivery.services.routing import addresses, domain_rules, keys, mx_rules, names, routes
 from envoi.packages.delivery.services.sending.dkim import Key
 from envoi.packages.delivery.services.sending.identity import Identity
 from envoi.packages.delivery.services.sending.mta_sts import Policies
 from envoi.packages.delivery.services.sending.mx import Network
 from envoi.packages.delivery.services.sending.sender import Routes
 from envoi.packages.delivery.services.sending.throttle import Rule, Source
-
-PURPOSE = "return address"
-"""What the instance's key is used for here: tags of Message-IDs and return addresses."""
 
 
 @dataclass(frozen=True)
@@ -49,32 +45,17 @@ class Routing:
 
 
 def load(config: Config) -> Routing:
-    """Read what holds now. Raises Invalid for a configuration that cannot be used."""
+    """Read what holds now: a handful of small queries. Raises Invalid for a configuration that is none.
+
+    Keys that cannot be opened do not sign; the log says so, and `envoi check`.
+    """
     return Routing(
-        routes=routes.routes(config),
-        rules=(),
-        identity=identity(config),
+        routes=domain_rules.routes(config),
+        rules=mx_rules.rules(actor=rights.internal()),
+        identity=names.identity(config),
         policies=routes.policies(config),
         allowed=routes.allowed(config),
         bcc=config.sending.bcc,
-        _sources=((frozenset(), Source("", 0, helo(config))),),
+        _sources=addresses.sources(config, names.helo(config)),
+        _keys=keys.signing(config.home),
     )
-
-
-def identity(config: Config) -> Identity:
-    """Return how this instance names what it sends; `inmail` reads with the same what comes back."""
-    return Identity(bounce_domain(config), secrets.instance_key(config.home, purpose=PURPOSE))
-
-
-def bounce_domain(config: Config) -> str:
-    """Return the domain of return addresses."""
-    sending = config.sending
-    return (sending.bounce_domain or sending.sender.rpartition("@")[2] or helo(config)).lower()
-
-
-def helo(config: Config) -> str:
-    """Return the name by which this host greets."""
-    if config.sending.helo:
-        return config.sending.helo
-    name = socket.gethostname()
-    return name if "." in name else socket.getfqdn()
