@@ -12,6 +12,7 @@ from envoi.kernel import clock
 from envoi.kernel.errors import Broken
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.models import (
+    ApprovalStep,
     Delivery,
     DeliveryRun,
     FailureReason,
@@ -29,6 +30,21 @@ TEXTS: Mapping[str, str] = {
     "seeds": gettext_noop("Seed addresses added: %(count)s."),
     "ready": gettext_noop("Analysis ended: %(count)s messages to deliver."),
     "confirmed": gettext_noop("Confirmed."),
+    "waves": gettext_noop("Waves: %(count)s; the last one starts at %(start)s."),
+    "local_date": gettext_noop("Sending at the local time of recipients needs a contact date."),
+    "pause": gettext_noop("Pause asked."),
+    "resumed": gettext_noop("Resumed."),
+    "stop": gettext_noop("Stop asked."),
+    "reset": gettext_noop("Back to being edited."),
+    "scheduled": gettext_noop("The analysis is scheduled for %(start)s."),
+    "missed_ready": gettext_noop("The contact date has passed: the delivery does not start by itself."),
+    "missed_pause": gettext_noop("The contact date passed before it could start: the delivery is paused."),
+    "missed_stop": gettext_noop("The contact date passed before it could start: the delivery is stopped."),
+    "proof_made": gettext_noop("A proof is on its way: %(label)s."),
+    "resent": gettext_noop("Made for those who did not get %(label)s."),
+    "submitted": gettext_noop("Submitted for approval: %(step)s."),
+    "approved": gettext_noop("Approved: %(step)s."),
+    "rejected": gettext_noop("Not approved: %(step)s. %(comment)s"),
     "past": gettext_noop("The contact date is in the past: the messages go out at once."),
     "unaddressed": gettext_noop(
         "Seed addresses without an address for this channel are left out: %(count)s."
@@ -40,6 +56,14 @@ TEXTS: Mapping[str, str] = {
     "failed": gettext_noop("The analysis failed: %(error)s"),
 }
 """Code -> English text; a text is made when somebody reads it, in the reader's language."""
+STEPS: Mapping[ApprovalStep, str] = {
+    ApprovalStep.TARGET: gettext_noop("Target"),
+    ApprovalStep.CONTENT: gettext_noop("Content"),
+    ApprovalStep.EXTRACTION: gettext_noop("Extraction"),
+    ApprovalStep.PROOF: gettext_noop("Proof"),
+    ApprovalStep.START: gettext_noop("Start"),
+}
+"""What is approved, in English."""
 
 
 def write(
@@ -70,6 +94,8 @@ def text(line: JobLog) -> str:
     detail = dict(line.detail)
     if "reason" in detail:
         detail["reason"] = states.spoken(FailureReason(detail["reason"]).label)
+    if "step" in detail:
+        detail["step"] = _(STEPS[ApprovalStep(detail["step"])])
     if "count" in detail:
         locale = Locale.parse(to_locale(get_language() or "en"))
         detail["count"] = format_decimal(detail["count"], locale=locale)

@@ -1,7 +1,6 @@
-"""Deliveries and templates as records: made, changed, copied, confirmed, deleted (delivery.md §2.4, §2.5).
+"""Deliveries and templates as records: made, changed, copied, deleted (delivery.md §2.4, §2.5).
 
-Whoever does so has PREPARE DELIVERIES and may write in the folder of the delivery; confirming takes START
-DELIVERIES.
+Whoever does so has PREPARE DELIVERIES and may write in the folder of the delivery.
 """
 
 import re
@@ -20,14 +19,15 @@ from envoi.kernel.models import Folder
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.models import (
     Delivery,
-    DeliveryRun,
     DeliveryState,
-    JobLevel,
+    Format,
+    Kind,
     Priority,
-    RunStep,
     ValidationMode,
 )
-from envoi.packages.delivery.services.deliveries import job_log, states, targeting
+from envoi.packages.delivery.services.content import settings as content_settings
+from envoi.packages.delivery.services.content import translating
+from envoi.packages.delivery.services.deliveries import approvals, job_log, sending, states, targeting
 
 ENTITY = "nms:delivery"
 FOLDER = "deliveries"
@@ -35,17 +35,35 @@ TEMPLATES = "deliveryTemplates"
 _NAME = re.compile(r"^[A-Za-z_][\w-]{0,63}$", re.ASCII)
 _CARRIED = (
     "code", "description", "message_type", "delivery_mode", "mapping", "priority", "validation_mode",
-    "exclusion_log", "targeting",
+    "exclusion_log", "targeting", "subject", "from_name", "from_address", "reply_to", "html_source",
+    "text_source", "content_format", "content", "sending", "approvals", "extraction", "variables", "typology_id",
+    "weight",
 )  # fmt: skip
 """What a copy takes from what it is made of. The quantity of a part is not (delivery.md §2.8)."""
-CHANGEABLE = frozenset(
+CONTENT = frozenset(
     {
-        "label", "code", "description", "priority", "validation_mode", "contact_date", "batch_quantity",
-        "exclusion_log", "targeting",
+        "subject", "from_name", "from_address", "reply_to", "html_source", "text_source", "content_format",
+        "content",
     }
 )  # fmt: skip
-_ANEW = frozenset({"contact_date", "batch_quantity", "exclusion_log", "targeting"})
+CHANGEABLE = CONTENT | frozenset(
+    {
+        "label", "code", "description", "priority", "validation_mode", "contact_date", "batch_quantity",
+        "exclusion_log", "targeting", "sending", "approvals", "extraction", "variables",
+        "typology_id", "weight",
+    }
+)  # fmt: skip
+FIRST = frozenset({"kind", "parent_id", "workflow_id", "operation_id"})
+"""Properties that are given when it is made, and stay."""
+_ANEW = CONTENT | frozenset(
+    {
+        "contact_date", "batch_quantity", "exclusion_log", "targeting", "extraction", "variables",
+        "typology_id", "weight",
+    }
+)  # fmt: skip
 """A change of these makes a new analysis necessary."""
+_SENDING_ANEW = ("waves", "validity", "local_time", "zone", "personalisation")
+"""The same, of what is said about the sending."""
 
 
 def visible(actor: Actor) -> QuerySet[Delivery]:
@@ -77,8 +95,8 @@ def create(
     """Make a delivery of a template, or of another delivery: its copy, being edited, without its results.
 
     Without a folder it goes where the template says, else to the folder of deliveries (of templates, with
-    `as_template`). Without a name it is called `DM<id>`. `values` are those of `CHANGEABLE`. Raises
-    NotAllowed, Invalid, Conflict for a name that is taken.
+    `as_template`). Without a name it is called `DM<id>`. `values` are those of `CHANGEABLE` and `FIRST`.
+    Raises NotAllowed, Invalid, Conflict for a name that is taken.
     """
     actor.require(Right.PREPARE_DELIVERIES, to=_("prepare deliveries"))
     where = folder or template.folder_process or _default_folder(TEMPLATES if as_template else FOLDER)
@@ -87,7 +105,10 @@ def create(
         raise Invalid(
             _("%(name)r is no internal name: letters, digits, _ and -, at most 64.") % {"name": name}
         )
-    given = _checked({"label": label or template.label, **values}, proof=proof)
+    first = {name: values.pop(name) for name in FIRST & values.keys()}
+    if "kind" in first:
+        first["kind"] = _one_of(Kind, first["kind"])
+    given = _checked({"label": label or template.label, **values}, proof=proof) | first
     with transaction.atomic(), connection.cursor() as cursor:
         if name and Delivery.objects.filter(internal_name=name).exists():
             raise Conflict(_("There is a delivery %(name)r already.") % {"name": name})
@@ -121,7 +142,10 @@ def change(delivery: Delivery, values: Mapping[str, Any], *, actor: Actor) -> De
     actor.require(Right.PREPARE_DELIVERIES, to=_("prepare deliveries"))
     folders.require(actor, delivery.folder, Access.WRITE)
     given = _checked(values, proof=delivery.fcp)
-    anew = any(given[name] != getattr(delivery, name) for name in _ANEW & given.keys())
+    anew = any(given[name] != getattr(delivery, name) for name in _ANEW & given.keys()) or any(
+        given["sending"].get(name) != delivery.sending.get(name)
+        for name in (_SENDING_ANEW if "sending" in given else ())
+    )
     with transaction.atomic():
         if delivery.status not in states.EDITABLE:
             raise Conflict(
@@ -138,25 +162,6 @@ def change(delivery: Delivery, values: Mapping[str, Any], *, actor: Actor) -> De
         )
     delivery.refresh_from_db()
     return delivery
-
-
-def confirm(delivery: Delivery, *, actor: Actor) -> None:
-    """Let a delivery that is ready be sent: at its contact date, or at once.
-
-    Raises NotAllowed without START DELIVERIES, Conflict when it is not ready or its analysis has an error.
-    """
-    actor.require(Right.START_DELIVERIES, to=_("start deliveries"))
-    folders.require(actor, delivery.folder, Access.WRITE)
-    with transaction.atomic():
-        run = DeliveryRun.objects.filter(pk=delivery.run_id, step=RunStep.READY).first()
-        if delivery.status is DeliveryState.READY and (run is None or job_log.worst(run) is JobLevel.ERROR):
-            raise Conflict(
-                _("The analysis of %(label)s has errors: correct them and analyse it again.")
-                % {"label": delivery.label}
-            )
-        states.move(delivery, DeliveryState.START_PENDING)
-        job_log.write(delivery, "confirmed", actor=actor, run=run)
-        audit.record(actor, ENTITY, delivery.internal_name, "Confirm", delivery.pk)
 
 
 def delete(delivery: Delivery, *, actor: Actor) -> None:
@@ -176,6 +181,10 @@ def delete(delivery: Delivery, *, actor: Actor) -> None:
         )
         if not touched:
             raise Conflict(_("%(label)s is in another state by now: look again.") % {"label": delivery.label})
+        # Proofs have no life of their own.
+        Delivery.objects.filter(parent=delivery, fcp=True).exclude(
+            state__in=[*states.RUNNING, *states.ANALYSED]
+        ).update(delete_status=1)
         audit.record(actor, ENTITY, delivery.internal_name, audit.DELETED, delivery.pk)
 
 
@@ -196,8 +205,19 @@ def _checked(values: Mapping[str, Any], *, proof: bool) -> dict[str, Any]:
     moment = given.get("contact_date")
     if moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None):
         raise Invalid(_("The contact date needs a time with its zone."))
+    if "content_format" in given:
+        given["content_format"] = _one_of(Format, given["content_format"])
     if "targeting" in given:
         targeting.read(given["targeting"], proof=proof)
+    for name in ("html_source", "text_source", "subject"):
+        if name in given:
+            given[name] = translating.translated(given[name], html=name == "html_source").source
+    if "content" in given:
+        content_settings.read(given["content"])
+    if "sending" in given:
+        sending.read(given["sending"])
+    if "approvals" in given:
+        approvals.read(given["approvals"])
     return given
 
 

@@ -3,10 +3,12 @@
     {"filter": …, "lists": ["news"], "table": "wkf12_3",
      "exclude": {"doubles": true, "denylisted": true, "quarantined": true, "limit": 0},
      "seeds": {"ids": [4], "folders": ["seedAddresses"], "filter": …},
+     "addresses": ["ann@example.org"],
      "control": {"percent": 5 | "number": 100, "method": "random" | "sorted", "sort": [{"expr": "@created"}]}}
 
 `filter` is an expression or the `where` of a query definition; `lists` and `table`, a population of a
-workflow, add to it. What is not said is not used, except the switches of `exclude`, which are on; a proof has
+workflow, add to it. `addresses`, of a proof, stand in for those of the target
+(delivery.md §2.11). What is not said is not used, except the switches of `exclude`, which are on; a proof has
 them off (delivery.md §2.6).
 """
 
@@ -64,11 +66,13 @@ class Targeting:
     exclude: Exclude
     seeds: Seeds
     control: Control | None
+    addresses: tuple[str, ...] = ()
+    """Of a proof: addresses that its messages go to in place of the profiles' own, one each in turn."""
 
 
 def read(said: Mapping[str, Any], *, proof: bool = False) -> Targeting:
     """Return what is said. Raises Invalid, naming the place of what is wrong."""
-    _known(said, "", {"filter", "lists", "table", "exclude", "seeds", "control"})
+    _known(said, "", {"filter", "lists", "table", "exclude", "seeds", "control", "addresses"})
     exclude = _object(said.get("exclude"), "exclude", {"doubles", "denylisted", "quarantined", "limit"})
     seeds = _object(said.get("seeds"), "seeds", {"ids", "folders", "filter"})
     control = _object(said.get("control"), "control", {"percent", "number", "method", "sort"})
@@ -88,6 +92,7 @@ def read(said: Mapping[str, Any], *, proof: bool = False) -> Targeting:
             where=conditions(seeds["filter"], "seeds/filter") if seeds.get("filter") else (),
         ),
         control=_control(control) if control else None,
+        addresses=_texts(said.get("addresses"), "addresses") if proof else (),
     )
 
 

@@ -1,0 +1,143 @@
+"""Sending at the recipient's local time: at the wall clock of the contact date where each one is.
+
+The zone of a person is that of the country: of several, its capital's; unknown, the delivery's or the
+instance's. Messages get new ids, in the order in which they are due, so that parts stay ranges of ids; that
+is one statement, at the end of the analysis, before anything else refers to the messages.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from babel.core import get_global
+from django.conf import settings
+from django.db import connection
+from django.db.models import Max
+
+from envoi.engine import targeting
+from envoi.kernel import query
+from envoi.kernel.big_tables import reserve_ids
+from envoi.kernel.query import Field, QueryDef
+from envoi.kernel.query.scope import quoted
+from envoi.kernel.rights import internal
+from envoi.packages.delivery.models import Country, Delivery, DeliveryPart, DeliveryRun, Flag, MessageStatus
+from envoi.packages.delivery.services import log_tables
+from envoi.packages.delivery.services.deliveries.sending import Sending
+from envoi.packages.delivery.services.deliveries.waves import Wave
+
+CAPITALS = {
+    "AR": "America/Argentina/Buenos_Aires", "AU": "Australia/Sydney", "BR": "America/Sao_Paulo",
+    "CA": "America/Toronto", "CD": "Africa/Kinshasa", "CL": "America/Santiago", "CN": "Asia/Shanghai",
+    "CY": "Asia/Nicosia", "DE": "Europe/Berlin", "EC": "America/Guayaquil", "ES": "Europe/Madrid",
+    "FM": "Pacific/Pohnpei", "GL": "America/Nuuk", "ID": "Asia/Jakarta", "KI": "Pacific/Tarawa",
+    "KZ": "Asia/Almaty", "MH": "Pacific/Majuro", "MN": "Asia/Ulaanbaatar", "MX": "America/Mexico_City",
+    "MY": "Asia/Kuala_Lumpur", "NZ": "Pacific/Auckland", "PF": "Pacific/Tahiti",
+    "PG": "Pacific/Port_Moresby", "PS": "Asia/Hebron", "PT": "Europe/Lisbon", "RU": "Europe/Moscow",
+    "UA": "Europe/Kyiv", "US": "America/New_York", "UZ": "Asia/Tashkent",
+}  # fmt: skip
+"""Of countries with several zones, that of the capital (the zone by which its clocks go)."""
+
+
+@cache
+def zone_of(country: str) -> ZoneInfo | None:
+    """Return the zone of a country (ISO 3166-1, two letters), or None for one without people or unknown."""
+    known: Sequence[str] = get_global("territory_zones").get(country, ())
+    name = CAPITALS.get(country) or (known[0] if len(known) == 1 else "")
+    return ZoneInfo(name) if name else None
+
+
+def own_zone(said: Sending) -> ZoneInfo:
+    """Return the zone that the contact date is meant in."""
+    return ZoneInfo(said.zone or settings.CONFIG.instance.timezone)
+
+
+def dues(said: Sending, contact: datetime, offset: timedelta) -> dict[str, datetime]:
+    """Return when messages are due, by country; "" for those whose zone is not known."""
+    wall = (contact + offset).astimezone(own_zone(said)).replace(tzinfo=None)
+    found = {"": contact + offset}
+    for country in Country.objects.values_list("iso_a2", flat=True):
+        if (zone := zone_of(country)) is not None:
+            found[country] = wall.replace(tzinfo=zone).astimezone(contact.tzinfo)
+    return found
+
+
+def spread(run: DeliveryRun, delivery: Delivery, said: Sending, waves: Sequence[Wave], quantity: int) -> None:
+    """Order the messages of an analysis by when they are due, and make their parts anew, in the caller's
+    transaction. Needs a contact date. Safe to repeat before anything is sent.
+    """
+    contact = delivery.contact_date
+    assert contact is not None  # noqa: S101 asked before
+    given = list(waves) or [Wave(0, timedelta(0), 0)]
+    rows = [
+        (each.number, country, due)
+        for each in given
+        for country, due in dues(said, contact, each.offset).items()
+    ]
+    until = [sum(each.count for each in given[: place + 1]) for place in range(len(given))]
+    until[-1] = 2**62
+    log = quoted(log_tables.table("broad_log", run.storage))
+    path = delivery.mapping.recipient_path
+    country = f"[{path}/location/@countryCode]" if path else "[location/@countryCode]"
+    people = query.compile(
+        QueryDef(delivery.mapping.schema, select=(Field("@id"), Field(country)), line_count=targeting.EVERY),
+        actor=internal(),
+        now=run.started_at,
+    )
+    waiting = f"""b.run_id = %(run)s AND b.status = {int(MessageStatus.PENDING)}
+        AND b.flags & {int(Flag.SEED)} = 0"""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {log} b WHERE {waiting}", {"run": run.pk})  # noqa: S608 quoted
+        row = cursor.fetchone()
+        ids = reserve_ids(int(row[0]) if row else 0)
+        number, blocks = ids.in_block("n")
+        DeliveryPart.objects.filter(run=run, seeds=False, retry=False).delete()
+        cursor.execute(
+            f"""WITH due AS (
+                  SELECT * FROM unnest(%(waves)s::smallint[], %(countries)s::text[], %(dues)s::timestamptz[])
+                    AS given (wave, country, due)),
+                ends AS (
+                  SELECT wave, until, lag(until, 1, 0::bigint) OVER (ORDER BY wave) AS since
+                  FROM unnest(%(numbers)s::smallint[], %(until)s::bigint[]) AS given (wave, until)),
+                message AS (
+                  SELECT b.target_id, b.id, coalesce(q.c1, '')::text AS country,
+                    row_number() OVER (ORDER BY b.id) AS place
+                  FROM {log} b LEFT JOIN ({people.sql}) q ON q.c0 = b.target_id WHERE {waiting}),
+                timed AS (
+                  SELECT m.target_id, m.id, e.wave, coalesce(d.due, unknown.due) AS due
+                  FROM message m JOIN ends e ON m.place > e.since AND m.place <= e.until
+                  JOIN due unknown ON unknown.wave = e.wave AND unknown.country = ''
+                  LEFT JOIN due d ON d.wave = e.wave AND d.country = m.country),
+                ordered AS (
+                  SELECT *, row_number() OVER (ORDER BY wave, due, id) AS n,
+                    row_number() OVER (PARTITION BY wave, due ORDER BY id) AS k FROM timed),
+                numbered AS MATERIALIZED (
+                  SELECT *, {number.replace("%s", "%(blocks)s")} AS new_id FROM ordered),
+                moved AS (
+                  UPDATE {log} b SET id = numbered.new_id FROM numbered
+                  WHERE b.run_id = %(run)s AND b.target_id = numbered.target_id)
+                INSERT INTO nms_delivery_part
+                  (delivery_id, run_id, first_id, last_id, quantity, wave, due_at)
+                SELECT %(delivery)s, %(run)s, min(new_id), max(new_id), count(*), wave, due
+                FROM numbered GROUP BY wave, due, (k - 1) / %(quantity)s""",  # noqa: S608 quoted, compiled
+            {
+                **people.params,
+                "run": run.pk,
+                "delivery": run.delivery_id,
+                "waves": [wave for wave, _country, _due in rows],
+                "countries": [place for _wave, place, _due in rows],
+                "dues": [due for _wave, _country, due in rows],
+                "numbers": [each.number for each in given],
+                "until": until,
+                "blocks": blocks[0],
+                "quantity": max(quantity, 1),
+            },
+        )
+    DeliveryPart.objects.filter(run=run, seeds=True).update(
+        wave=given[0].number, due_at=contact + given[0].offset
+    )
+
+
+def last(run: DeliveryRun) -> datetime | None:
+    """Return when the last part of an analysis is due."""
+    return DeliveryPart.objects.filter(run=run).aggregate(due=Max("due_at"))["due"]

@@ -1,0 +1,86 @@
+"""Once more to those who did not get it: a new delivery for who is left of one that is over."""
+
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from envoi.kernel.errors import Conflict
+from envoi.kernel.rights import Actor
+from envoi.packages.delivery.models import Delivery, DeliveryState, Flag, MessageStatus
+from envoi.packages.delivery.services.deliveries import job_log, records
+
+S = MessageStatus
+LEFT = (S.PENDING, S.FAILED, S.CANCELLED)
+REACHED = (S.SENT, S.TAKEN, S.RECEIVED, S.PREPARED, S.HANDED)
+OVER = frozenset({DeliveryState.FINISHED, DeliveryState.STOPPED})
+
+
+def resend(delivery: Delivery, *, actor: Actor) -> Delivery:
+    """Make a delivery for those whose message of a finished or stopped one is pending, failed or cancelled,
+    and begin its analysis; never for anybody whom it, or one made of it, has reached or may have.
+
+    Who is left is found when it is analysed; quarantine and refusals hold as always. Raises NotAllowed
+    without PREPARE DELIVERIES, Conflict when it is not over, or one that was made of it is not.
+    """
+    from envoi.packages.delivery.services import analysis
+
+    if delivery.is_model or delivery.fcp or delivery.status not in OVER:
+        raise Conflict(_("%(label)s is not over yet.") % {"label": delivery.label})
+    if delivery.mapping.storage != "rcp":
+        raise Conflict(_("This is possible for deliveries to recipients only."))
+    with transaction.atomic():
+        Delivery.objects.select_for_update().only("pk").get(pk=delivery.pk)
+        family = _family(delivery)
+        open_one = next((each for each in family[1:] if each.status not in OVER), None)
+        if open_one is not None:
+            raise Conflict(
+                _("%(label)s was made for them already, and is not over yet.") % {"label": open_one.label}
+            )
+        way = {name: value for name, value in delivery.sending.items() if name not in ("waves", "local_time")}
+        made = records.create(
+            delivery,
+            actor=actor,
+            label=(_("%(label)s, to those who did not get it") % {"label": delivery.label})[:128],
+            folder=delivery.folder,
+            parent_id=delivery.pk,
+            targeting={
+                "filter": _left(delivery, [each.pk for each in family]),
+                "exclude": delivery.targeting.get("exclude") or {},
+            },
+            sending=way,
+        )
+        job_log.write(made, "resent", actor=actor, label=delivery.label)
+        analysis.start(made, actor=actor)
+    return made
+
+
+def _family(delivery: Delivery) -> list[Delivery]:
+    """Return a delivery and those that were made of it for who was left, and of these in turn."""
+    found, new = [delivery], [delivery]
+    while new:
+        new = list(Delivery.objects.filter(parent__in=new, fcp=False, is_model=False, delete_status=0))
+        found += new
+    return found
+
+
+def _left(delivery: Delivery, family: list[int]) -> dict[str, Any]:
+    of_family = f"[@delivery-id] in ({', '.join(map(str, family))})"
+    reached = f"@status in ({', '.join(str(int(each)) for each in REACHED)})"
+    # A message in doubt may have arrived; whoever is held so is not left.
+    doubtful = f"@flags >= {int(Flag.CONTROL) * 2}"
+    left = ", ".join(str(int(each)) for each in LEFT)
+    return {
+        "condition": [
+            {
+                "expr": "broadLog",
+                "setOperator": "EXISTS",
+                "condition": [{"expr": f"[@delivery-id] = {delivery.pk} and @status in ({left})"}],
+            },
+            {
+                "expr": "broadLog",
+                "setOperator": "NOT EXISTS",
+                "condition": [{"expr": f"{of_family} and ({reached} or {doubtful})"}],
+            },
+        ]
+    }
