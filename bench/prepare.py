@@ -58,13 +58,9 @@ def _fill(count: int) -> None:
 
 
 def _delivery() -> Any:
-    from envoi.kernel.testing import admin_actor
-    from envoi.packages.delivery.services import deliveries
+    from envoi.packages.delivery.testing import make_delivery
 
-    actor = admin_actor()
-    return deliveries.create(
-        deliveries.find("mail", actor=actor), actor=actor, targeting={"filter": "@id > 0"}
-    )
+    return make_delivery()
 
 
 def _ours() -> float:

@@ -39,6 +39,7 @@ from envoi.packages.delivery.services import (
     shipping,
     subscriptions,
     suppression,
+    typologies,
 )
 
 __all__ = [
@@ -58,6 +59,7 @@ def plant(package: str, actor: Actor) -> list[str]:
     kept = shipping.plant()
     for storage in DeliveryMapping.objects.filter(built_in=True).values_list("storage", flat=True):
         log_tables.make(storage)
+    typologies.plant()
     deliveries.plant()
     return [*kept, *routing.mx_rules.plant(actor=actor)]
 

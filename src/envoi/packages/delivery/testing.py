@@ -167,3 +167,167 @@ def make_paused_workflow(name: str = "WKF_spring", **properties: Any) -> Workflo
         raise AssertionError(f"{name} is {State(found.state).label}, not paused")
     worktable.create(found.pk, found.run_number, [worktable.Column("id", "bigint")], "id")
     return found
+
+
+CONTENT = {
+    "subject": "News",
+    "from_name": "Shop",
+    "from_address": "news@shop.example",
+    "text_source": "Good morning.\nTo leave: https://shop.example/unsubscribe\n",
+}
+"""Content of an e-mail about which an analysis says nothing."""
+
+
+def make_delivery(targeting: Any = None, *, template: str = "mail", **values: Any) -> Any:
+    """Make a delivery of a template, to everybody unless `targeting` says to whom.
+
+    `values` are those of `deliveries.create`, and columns of content, which is `CONTENT` unless it is given.
+    """
+    from envoi.kernel.testing import admin_actor
+    from envoi.packages.delivery.models import Delivery
+    from envoi.packages.delivery.services import deliveries
+
+    actor = admin_actor()
+    said = {"filter": "@id > 0"} if targeting is None else targeting
+    content = CONTENT | {"html_source": ""}
+    given = {name: values.pop(name, value) for name, value in content.items()}
+    made = deliveries.create(
+        deliveries.find(template, actor=actor), actor=actor, targeting=said, **values
+    )
+    Delivery.objects.filter(pk=made.pk).update(**given)
+    made.refresh_from_db()
+    return made
+
+
+SERVERS_SAY = (
+    ("550 5.1.1 The account does not exist", 3, 1, "gmail.com"),
+    ("552 5.2.2 Mailbox full", 2, 5, "orange.fr"),
+    ("554 5.7.1 Message refused: it looks like spam", 2, 20, "yahoo.com"),
+    ("451 4.4.1 No answer from host", 2, 3, ""),
+)
+"""What servers say of messages that fail: text, failure type, reason, the domain it is typical of."""
+
+
+def make_sent(
+    recipients: Ids,
+    *,
+    label: str = "Early access",
+    state: int = 55,
+    sent: float = 0.6,
+    failed: float = 0.05,
+    excluded: int = 0,
+    minutes: int = 60,
+    folder: Folder | str = "deliveries",
+    **columns: Any,
+) -> Any:
+    """Make a delivery by e-mail to recipients as it is after a while of sending; returns it.
+
+    Of the messages `sent` have gone and `failed` have failed (shares), in the last `minutes`; the rest waits.
+    `excluded` of the recipients, the last ones, are left out. Throughput and indicators agree with the log.
+    """
+    from datetime import timedelta
+
+    from envoi.kernel.testing import admin_actor
+    from envoi.packages.delivery.models import BroadLogMsg, Delivery, DeliveryRun, DlvExclusion, JobLog
+    from envoi.packages.delivery.services import deliveries, log_tables
+
+    where = Folder.objects.get(name=folder) if isinstance(folder, str) else folder
+    actor, now = admin_actor(), clock.now()
+    begin = now - timedelta(minutes=minutes)
+    made = deliveries.create(
+        deliveries.find("mail", actor=actor),
+        actor=actor,
+        label=label,
+        folder=where,
+        targeting={"filter": "@id > 0"},
+    )
+    ids = list(recipients)
+    run = DeliveryRun.objects.create(
+        delivery=made, storage="rcp", step=10, batch_quantity=256, started_at=begin - timedelta(minutes=9),
+        ended_at=begin - timedelta(minutes=6), counts={"total": len(ids), "deliver": len(ids) - excluded},
+    )  # fmt: skip
+    said: list[int] = []
+    for at, (text, kind, reason, _domain) in enumerate(SERVERS_SAY):
+        fields: dict[str, Any] = {
+            "text": text, "first_text": text, "failure_type": kind, "failure_reason": reason,
+            "qualification": 1, "modified_at": now,
+        }  # fmt: skip
+        said.append(BroadLogMsg.objects.get_or_create(md5=f"{at:032x}", defaults=fields)[0].pk)
+    into = log_tables.partition("broad_log", "rcp", run.pk)
+    number, blocks = reserve_ids(len(ids)).in_block("n")
+    quote = connection.ops.quote_name
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""INSERT INTO {quote(into)} (id, target_id, run_id, delivery_id, address, status,
+                  failure_reason, msg_id, event_date, modified_at)
+                SELECT {number}, recipient_id, %s, %s, email, status,
+                  CASE status WHEN 2 THEN (%s::int[])[1 + why] WHEN 0 THEN 8 + mod(n, 3) ELSE 0 END,
+                  CASE WHEN status = 2 THEN (%s::bigint[])[1 + why] ELSE 0 END,
+                  CASE WHEN status IN (1, 2) THEN %s::timestamptz + %s * interval '1 minute' * drawn / %s END,
+                  %s
+                FROM (SELECT *, CASE WHEN n > %s THEN 0 WHEN drawn < %s THEN 2 WHEN drawn < %s THEN 1
+                          ELSE 6 END AS status,
+                        CASE WHEN email LIKE %s THEN mod(n, 10) / 8 WHEN email LIKE %s THEN 1 + mod(n, 7) / 6
+                             WHEN email LIKE %s THEN 2 ELSE 3 * mod(n, 2) END AS why
+                      FROM (SELECT recipient_id, CASE WHEN email = '' THEN 'c' || recipient_id || '@aol.com'
+                                ELSE email END AS email, row_number() OVER (ORDER BY recipient_id) AS n,
+                              ((hashint8extended(recipient_id, 7) & 1048575) / 1048576.0) AS drawn
+                            FROM nms_recipient WHERE recipient_id = ANY(%s)) AS few) AS person""",  # noqa: S608 quoted
+            [
+                *blocks, run.pk, made.pk, [each[2] for each in SERVERS_SAY], said,
+                begin, minutes, max(sent + failed, 0.001), now,
+                len(ids) - excluded, failed, sent + failed, "%@gmail.com", "%@orange.fr", "%@yahoo.com", ids,
+            ],
+        )  # fmt: skip
+        cursor.execute(
+            f"""INSERT INTO nms_delivery_stat
+                  (delivery_id, slice, mx, public_id, domain, sent, failed, deferred, bytes)
+                SELECT delivery_id, date_bin('5 minutes', event_date, '2000-01-01Z'),
+                  'mx1.' || split_part(address, '@', 2), 1, split_part(address, '@', 2),
+                  count(*) FILTER (WHERE status = 1), count(*) FILTER (WHERE status = 2), count(*) / 20,
+                  18000 * count(*) FILTER (WHERE status = 1)
+                FROM {quote(into)} WHERE run_id = %s AND event_date IS NOT NULL GROUP BY 1, 2, 3, 5""",  # noqa: S608
+            [run.pk],
+        )
+        cursor.execute(
+            f"""SELECT count(*) FILTER (WHERE status = 1), count(*) FILTER (WHERE status = 2), min(id),
+                  count(*) FILTER (WHERE status = 6) FROM {quote(into)} WHERE run_id = %s""",  # noqa: S608 quoted
+            [run.pk],
+        )
+        success, error, first, pending = cursor.fetchone() or (0, 0, 0, 0)
+        cursor.execute(
+            f"""INSERT INTO nms_dlv_exclusion (delivery_id, run_id, failure_reason, rule, count)
+                SELECT delivery_id, run_id, failure_reason, '', count(*) FROM {quote(into)}
+                WHERE run_id = %s AND status = 0 GROUP BY 1, 2, 3""",  # noqa: S608 quoted
+            [run.pk],
+        )
+        if pending:
+            cursor.execute(
+                """INSERT INTO nms_delivery_part (delivery_id, run_id, first_id, last_id, quantity)
+                   VALUES (%s, %s, %s, %s, %s)""",
+                [made.pk, run.pk, first, first + len(ids), pending],
+            )
+    for code, at in (
+        ("analysis", run.started_at),
+        ("ready", run.ended_at),
+        ("confirmed", begin - timedelta(minutes=2)),
+    ):
+        JobLog.objects.create(
+            delivery=made,
+            run=run,
+            code=code,
+            at=at,
+            operator_name="sofia",
+            detail={"count": len(ids) - excluded},
+        )
+    for each in DlvExclusion.objects.filter(run=run):
+        detail = {"count": each.count, "reason": each.failure_reason}
+        JobLog.objects.create(delivery=made, run=run, code="excluded", at=run.ended_at, detail=detail)
+    Delivery.objects.filter(pk=made.pk).update(
+        state=state, run_id=run.pk, total_target=len(ids), reject=excluded, to_deliver=len(ids) - excluded,
+        success=success, error=error, processed=success + error, new_quarantine=error // 3, broad_start=begin,
+        contact_date=begin, validity=begin + timedelta(days=5), modified_at=now,
+        created_at=begin - timedelta(minutes=30), **columns,
+    )  # fmt: skip
+    made.refresh_from_db()
+    return made

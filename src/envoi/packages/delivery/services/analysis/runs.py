@@ -19,46 +19,46 @@ from envoi.kernel import audit, clock, folders
 from envoi.kernel.errors import Conflict, NotAllowed, NotFound, Refused
 from envoi.kernel.folders import Access
 from envoi.kernel.locks import SPACE
-from envoi.kernel.query.scope import quoted
 from envoi.kernel.rights import Actor, Right, actor_of, internal
 from envoi.packages.delivery.models import (
+    ControlPhase,
     Delivery,
+    DeliveryMode,
     DeliveryRun,
     DeliveryState,
-    DlvExclusion,
-    FailureReason,
     JobLevel,
+    RuleType,
     RunStep,
-    ValidationMode,
 )
-from envoi.packages.delivery.services.analysis import choosing, forgetting, target, writing
-from envoi.packages.delivery.services.deliveries import job_log, records, states, targeting
+from envoi.packages.delivery.services import content, typologies
+from envoi.packages.delivery.services.analysis import (
+    choosing,
+    continuous,
+    counting,
+    forgetting,
+    target,
+    writing,
+)
+from envoi.packages.delivery.services.deliveries import job_log, records, starting, states, targeting
+from envoi.packages.delivery.services.typologies import checks, controls, filtering, pressure
 
 JOB = "envoi.analysis"
 CLASS = SPACE ^ 0x616E61
 """First half of the advisory lock of a run; the second is its number."""
-MOST_PROOFS = 100
-"""Greatest target of a proof (delivery.md §2.6)."""
-
-
-class Failed(Refused):
-    """The analysis cannot go on. `code` and `detail` are its line in the log of the delivery."""
-
-    def __init__(self, code: str, **detail: Any) -> None:
-        super().__init__(job_log.TEXTS[code] % detail)
-        self.code, self.detail = code, detail
 
 
 class _Leave(Exception):  # noqa: N818 what became of the work
     """The worker ends; another goes on."""
 
 
-def start(delivery: Delivery, *, actor: Actor, queue: bool = True) -> DeliveryRun:
+def start(delivery: Delivery, *, actor: Actor, queue: bool = True, estimate: bool = False) -> DeliveryRun:
     """Begin the analysis of a delivery, with the rights of the actor, and return it.
 
-    One that is ready or has failed is analysed anew; what the analysis before has left goes. With `queue` a
-    worker does the work; without, the caller calls `work`. Raises NotAllowed without PREPARE DELIVERIES,
-    Invalid when the target is not one, Conflict for a template, or when it is analysed already or on its way.
+    One that is ready or has failed is analysed anew; what the analysis before has left goes. With `queue`
+    a worker does the work; without, the caller calls `work`. With `estimate` only the target is
+    calculated: no message is made, and the delivery ends as *target ready*. A continuous one may be on
+    its way. Raises NotAllowed without PREPARE DELIVERIES, Invalid when the target is not one, Conflict
+    for a template, or when it is analysed already or on its way.
     """
     actor.require(Right.PREPARE_DELIVERIES, to=_("prepare deliveries"))
     folders.require(actor, delivery.folder, Access.WRITE)
@@ -69,13 +69,14 @@ def start(delivery: Delivery, *, actor: Actor, queue: bool = True) -> DeliveryRu
     if delivery.status in states.ANALYSED:
         raise Conflict(_("%(label)s is being analysed already.") % {"label": delivery.label})
     with transaction.atomic():
-        if delivery.status is not DeliveryState.EDITING:
+        if not continuous.reopen(delivery) and delivery.status is not DeliveryState.EDITING:
             states.move(delivery, DeliveryState.EDITING)
         run = DeliveryRun(
             delivery=delivery,
             storage=delivery.mapping.storage,
             started_at=clock.now(),
             operator_id=actor.operator_id or None,
+            counts={"estimate": True} if estimate else {},
         )
         run.save()
         states.move(
@@ -115,8 +116,6 @@ def _work(run: DeliveryRun, actor: Actor | None, told: Callable[[DeliveryRun], N
         while run.step < RunStep.READY:
             told(run)
             _step(run, said, acting)
-    except Failed as error:
-        _fail(run, acting, error.code, **error.detail)
     except Refused as error:
         _fail(run, acting, "failed", error=str(error))
     except (IntegrityError, DataError, ProgrammingError) as error:
@@ -132,17 +131,13 @@ def _step(run: DeliveryRun, said: targeting.Targeting, actor: Actor) -> None:
         case RunStep.FORGETTING:
             before = DeliveryRun.objects.filter(delivery=delivery, pk__lt=run.pk)
             for old in before.exclude(step=RunStep.GONE):
-                forgetting.forget(old)
+                if not continuous.keeps(delivery, old):
+                    forgetting.forget(old)
             with transaction.atomic():
                 states.move(delivery, DeliveryState.TARGETING)
                 _reach(run, RunStep.TARGETING)
         case RunStep.TARGETING:
-            with transaction.atomic():
-                total = target.find(run, delivery, said, actor=actor)
-                job_log.write(delivery, "target", actor=actor, run=run, count=total)
-                _reach(run, RunStep.CHOOSING, counts={"total": total})
-            if delivery.fcp and total > MOST_PROOFS:
-                raise Failed("proof", count=total, most=MOST_PROOFS)
+            _target(run, said, actor)
         case RunStep.CHOOSING:
             _choose(run, said, actor)
         case RunStep.WRITING:
@@ -178,6 +173,35 @@ def _step(run: DeliveryRun, said: targeting.Targeting, actor: Actor) -> None:
             _end(run, actor)
 
 
+def _target(run: DeliveryRun, said: targeting.Targeting, actor: Actor) -> None:
+    """Find the target, in the order of delivery.md §2.6: control, filtering, doubles, pressure, control.
+
+    An error of a control rule ends the analysis.
+    """
+    delivery, mapping = run.delivery, run.delivery.mapping
+    rules = typologies.rules_of(delivery)
+    clauses = filtering.clauses(rules.of(RuleType.FILTERING), mapping, now=run.started_at)
+    arbitration = () if delivery.fcp else rules.of(RuleType.PRESSURE)
+    with transaction.atomic():
+        looked = controls.look(rules, ControlPhase.TARGETING, checks.Look(delivery, run, 0), actor=actor)
+        if looked is JobLevel.ERROR:
+            _stop(run)
+            return
+        total = target.find(run, delivery, said, clauses, actor=actor)
+        job_log.write(delivery, "target", actor=actor, run=run, count=total)
+        for rule in arbitration:
+            if pressure.concerns(rule, mapping):
+                pressure.apply(run, delivery, rule, target.table(run))
+        for rule in (*clauses.elsewhere, *(r for r in arbitration if not pressure.concerns(r, mapping))):
+            job_log.write(delivery, "rule_elsewhere", actor=actor, run=run, rule=rule.label)
+        # Capacity rules have their place here.
+        looked = controls.look(rules, ControlPhase.TARGETED, checks.Look(delivery, run, total), actor=actor)
+        if looked is JobLevel.ERROR:
+            _stop(run)
+            return
+        _reach(run, RunStep.CHOOSING, counts={**run.counts, "total": total})
+
+
 def _choose(run: DeliveryRun, said: targeting.Targeting, actor: Actor) -> None:
     delivery = run.delivery
     with transaction.atomic():
@@ -187,6 +211,11 @@ def _choose(run: DeliveryRun, said: targeting.Targeting, actor: Actor) -> None:
         control = choosing.control(run, said.control, left) if said.control else 0
         deliver = left - control
         states.move(delivery, DeliveryState.TARGET_READY)
+        if run.counts.get("estimate"):
+            _estimated(run, {**run.counts, "deliver": deliver, "control": control}, actor)
+            return
+        rules = typologies.rules_of(delivery)
+        controls.look(rules, ControlPhase.PERSONALIZATION, checks.Look(delivery, run, deliver), actor=actor)
         states.move(delivery, DeliveryState.PREPARATION_PENDING)
         states.move(delivery, DeliveryState.PREPARING)
         _reach(
@@ -197,13 +226,26 @@ def _choose(run: DeliveryRun, said: targeting.Targeting, actor: Actor) -> None:
         )
 
 
+def _estimated(run: DeliveryRun, counts: dict[str, Any], actor: Actor) -> None:
+    """End after the first phase, in the transaction that has chosen."""
+    counting.count(run, run.delivery, actor)
+    target.drop(run)
+    job_log.write(run.delivery, "estimated", actor=actor, run=run, count=counts["deliver"])
+    _reach(run, RunStep.READY, counts=counts, ended_at=clock.now())
+    Delivery.objects.filter(pk=run.delivery_id).update(**continuous.totals(run.delivery, run))
+    run.delivery.refresh_from_db()
+
+
 def _end(run: DeliveryRun, actor: Actor) -> None:
-    """Count, tell, make the delivery ready; start it when it is to start by itself and the actor may."""
+    """Count, freeze the content, look at it, make the delivery ready, and let follow what is to follow."""
     delivery = run.delivery
     with transaction.atomic():
-        _count(run, delivery, actor)
+        counting.count(run, delivery, actor)
         counts = run.counts
         target.drop(run)
+        _freeze(run, delivery, actor)
+        rules = typologies.rules_of(delivery)
+        controls.look(rules, ControlPhase.END, checks.Look(delivery, run, counts["deliver"]), actor=actor)
         if delivery.contact_date is not None and delivery.contact_date < clock.now():
             job_log.write(delivery, "past", actor=actor, run=run, level=JobLevel.WARNING)
         if not counts["deliver"] and not counts["seeds"]:
@@ -212,39 +254,32 @@ def _end(run: DeliveryRun, actor: Actor) -> None:
         states.move(
             delivery,
             DeliveryState.READY,
-            total_target=counts["total"],
-            reject=counts["total"] - counts["deliver"],
-            to_deliver=counts["deliver"],
+            **continuous.totals(delivery, run),
         )
+        if job_log.worst(run) is JobLevel.ERROR and continuous.fall_back(delivery, run):
+            _reach(run, RunStep.FAILED, ended_at=clock.now())
+            return
         _reach(run, RunStep.READY, ended_at=clock.now())
-        worst = job_log.worst(run)
-        mode = ValidationMode(delivery.validation_mode)
-        goes = (mode is ValidationMode.AUTOMATIC and worst is not JobLevel.ERROR) or (
-            mode is ValidationMode.SEMI_AUTOMATIC and worst is JobLevel.INFO
-        )
-        if goes and actor.has(Right.START_DELIVERIES):
-            records.confirm(delivery, actor=actor)
+        starting.after_analysis(delivery, run, actor=actor)
 
 
-def _count(run: DeliveryRun, delivery: Delivery, actor: Actor) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT reason, count(*) FROM {quoted(target.table(run))} WHERE reason <> 0
-                GROUP BY reason ORDER BY count(*) DESC, reason"""  # noqa: S608 quoted
-        )
-        found = cursor.fetchall()
-    for reason, count in found:
-        DlvExclusion.objects.create(
-            delivery=delivery,
-            run=run,
-            failure_reason=reason,
-            rule="suppressionList" if reason == FailureReason.RULE else "",
-            count=count,
-        )
-        if reason == FailureReason.CONTROL:
-            job_log.write(delivery, "control", actor=actor, run=run, count=count)
-        else:
-            job_log.write(delivery, "excluded", actor=actor, run=run, count=count, reason=reason)
+def _freeze(run: DeliveryRun, delivery: Delivery, actor: Actor) -> None:
+    """Keep the content for the run; what is wrong with it keeps the delivery from being confirmed."""
+    if delivery.delivery_mode == DeliveryMode.EXTERNAL:
+        return
+    try:
+        with transaction.atomic():
+            content.freeze(run, delivery, actor=actor)
+    except Refused as error:
+        job_log.write(delivery, "content", actor=actor, run=run, level=JobLevel.ERROR, error=str(error))
+
+
+def _stop(run: DeliveryRun) -> None:
+    """End an analysis that a control rule does not let go on, in the caller's transaction."""
+    target.drop(run)
+    if not continuous.fall_back(run.delivery, run):
+        states.move(run.delivery, DeliveryState.FAILED)
+    _reach(run, RunStep.FAILED, ended_at=clock.now())
 
 
 def _reach(run: DeliveryRun, step: RunStep, **values: Any) -> None:
@@ -261,7 +296,8 @@ def _fail(run: DeliveryRun, actor: Actor, code: str, **detail: Any) -> None:
         run.delivery.refresh_from_db()
         target.drop(run)
         job_log.write(run.delivery, code, actor=actor, run=run, level=JobLevel.ERROR, **detail)
-        states.move(run.delivery, DeliveryState.FAILED)
+        if not continuous.fall_back(run.delivery, run):
+            states.move(run.delivery, DeliveryState.FAILED)
         _reach(run, RunStep.FAILED, ended_at=clock.now())
 
 

@@ -1,7 +1,8 @@
 """The target of a delivery: one statement finds it and says of each row why it is excluded, if it is.
 
 Order of the checks (delivery.md §2.6): address defined, refused by the profile or the address denylisted,
-address in quarantine, suppression list, doubles. Who fails several is counted under the first.
+address in quarantine, suppression list, filtering rules in their order, doubles. Who fails several is counted
+under the first. Pressure rules mark rows of the table afterwards.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from envoi.packages.delivery.models import (
 )
 from envoi.packages.delivery.services import lists, suppression
 from envoi.packages.delivery.services.deliveries.targeting import Targeting
+from envoi.packages.delivery.services.typologies.filtering import Clauses
 
 TARGET_IDS = "temp:deliveryTarget"
 _OF_CHANNEL: Mapping[Channel, tuple[str, str]] = {
@@ -52,6 +54,7 @@ class _Select:
     refusals: tuple[str, ...]
     postal: tuple[str, ...]
     sort: tuple[tuple[str, bool], ...]
+    person: tuple[str, ...]
 
 
 def table(run: DeliveryRun) -> str:
@@ -73,9 +76,10 @@ def check(delivery: Delivery, said: Targeting) -> None:
         )
 
 
-def find(run: DeliveryRun, delivery: Delivery, said: Targeting, *, actor: Actor) -> int:
+def find(run: DeliveryRun, delivery: Delivery, said: Targeting, rules: Clauses, *, actor: Actor) -> int:
     """Make the table of the target in the caller's transaction: `id`, `address`, `reason` (0: nothing against
-    it), and `rank` where the control group is sorted. Returns how many rows.
+    it), `rule` (the number of the typology rule that excludes it, else 0), and `rank` where the control group
+    is sorted. Returns how many rows.
 
     Of the dimension those rows are found that the actor may read. Raises Invalid for a condition that is
     wrong, NotFound for a list that is gone.
@@ -83,8 +87,8 @@ def find(run: DeliveryRun, delivery: Delivery, said: Targeting, *, actor: Actor)
     channel = Channel(delivery.message_type)
     name = table(run)
     ids = _ids(run, delivery, said, actor) if said.lists or said.table else None
-    found = _select(run, delivery, said, ids, actor)
-    params: dict[str, Any] = {**found.params, "channel": int(channel)}
+    found = _select(run, delivery, said, ids, rules.person, actor)
+    params: dict[str, Any] = {**found.params, **rules.params, "channel": int(channel)}
     if channel is Channel.DIRECT_MAIL:
         address = f"trim(concat_ws(' ', {found.postal[2]}, {found.postal[3]}))"
         same = f"lower(concat_ws(E'\\x1f', {', '.join(f'trim({each})' for each in found.postal)}))"
@@ -104,24 +108,29 @@ def find(run: DeliveryRun, delivery: Delivery, said: Targeting, *, actor: Actor)
         # Each of its values is the channel.
         assert set(values) == {int(channel)}  # noqa: S101
         checks.append(f"WHEN {suppressed.replace('%s', '%(channel)s')} THEN {FailureReason.RULE}")
+    # A filtering rule stands as its number below zero.
+    checks += rules.checks
+    reason = f"CASE WHEN v.code < 0 THEN {FailureReason.RULE} ELSE v.code END" if rules.checks else "v.code"
+    rule = "greatest(-v.code, 0)" if rules.checks else "0"
     order = ", ".join(f"{each}{' DESC' if falling else ''} NULLS LAST" for each, falling in found.sort)
-    number = 'row_number() OVER (PARTITION BY v.reason, v.same COLLATE "C" ORDER BY v.id)'
+    number = 'row_number() OVER (PARTITION BY v.code, v.same COLLATE "C" ORDER BY v.id)'
     doubles = (
-        f"CASE WHEN v.reason = 0 AND {number} > 1 THEN {FailureReason.DOUBLE} ELSE v.reason END"
+        f"CASE WHEN v.code = 0 AND {number} > 1 THEN {FailureReason.DOUBLE} ELSE {reason} END"
         if said.exclude.doubles
-        else "v.reason"
+        else reason
     )
     rank = f", row_number() OVER (ORDER BY {order}, v.id) AS rank" if order else ""
     carried = "".join(f", u.{each}" for each, _falling in found.sort)
     defined = ", q.c1 AS defined" if channel is Channel.DIRECT_MAIL else ""
     further = "".join(f", q.{each}" for each in (*found.refusals, *(each for each, _falling in found.sort)))
+    further += "".join(f", q.{each} AS person" for each in found.person)
     statement = f"""CREATE TABLE {quoted(name)} AS
-        SELECT v.id, v.address, ({doubles})::smallint AS reason{rank}
-        FROM (SELECT u.id, u.address, u.same{carried}, CASE {" ".join(checks)} ELSE 0 END AS reason
+        SELECT v.id, ({rule})::bigint AS rule, ({doubles})::smallint AS reason, v.address{rank}
+        FROM (SELECT u.id, u.address, u.same{carried}, CASE {" ".join(checks)} ELSE 0 END AS code
               FROM (SELECT q.c0 AS id, {address} AS address, {same} AS same{defined}{further}
                     FROM ({found.sql}) q) u
               LEFT JOIN nms_address a ON a.address = u.address AND a.type = %(channel)s
-                AND a.status IN ({AddressStatus.DENYLISTED}, {AddressStatus.QUARANTINE})) v"""  # noqa: S608
+                AND a.status IN ({AddressStatus.DENYLISTED}, {AddressStatus.QUARANTINE}) {rules.joins}) v"""  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         cursor.execute(f"ALTER TABLE {quoted(name)} ADD PRIMARY KEY (id)")
@@ -178,7 +187,9 @@ def _ids(run: DeliveryRun, delivery: Delivery, said: Targeting, actor: Actor) ->
     return name
 
 
-def _select(run: DeliveryRun, delivery: Delivery, said: Targeting, ids: str | None, actor: Actor) -> _Select:
+def _select(
+    run: DeliveryRun, delivery: Delivery, said: Targeting, ids: str | None, person: bool, actor: Actor
+) -> _Select:
     mapping: DeliveryMapping = delivery.mapping
     channel = Channel(delivery.message_type)
     address, refusal = _OF_CHANNEL[channel]
@@ -191,6 +202,7 @@ def _select(run: DeliveryRun, delivery: Delivery, said: Targeting, ids: str | No
     fields += [Field(each) for each in postal]
     sort = said.control.sort if said.control else ()
     fields += [Field(each.expr) for each in sort]
+    fields += [Field(behind(mapping.recipient_path, "@id"))] if person else []
     where: tuple[Condition, ...] = said.where or ()
     schema, within = mapping.schema, None
     if ids is not None:
@@ -209,6 +221,7 @@ def _select(run: DeliveryRun, delivery: Delivery, said: Targeting, ids: str | No
         tuple(f"c{place}" for place in range(2, first)),
         tuple(f"q.c{place}" for place in range(first, last)),
         tuple((f"c{last + place}", each.descending) for place, each in enumerate(sort)),
+        (f"c{last + len(sort)}",) if person else (),
     )
 
 

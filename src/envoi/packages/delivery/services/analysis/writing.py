@@ -100,8 +100,8 @@ def excluded(run: DeliveryRun, *, left: int, apart: bool) -> tuple[int, int]:
     logged = f"reason = {control}" if apart else "true"
     aside = (
         f""", aside AS (INSERT INTO {quoted(excl)}
-              (id, target_id, run_id, delivery_id, address, failure_reason, modified_at)
-            SELECT new_id, id, %(run)s, %(delivery)s, left(address, 254), reason, %(now)s FROM batch
+              (id, target_id, run_id, delivery_id, address, failure_reason, rule_id, modified_at)
+            SELECT new_id, id, %(run)s, %(delivery)s, left(address, 254), reason, rule, %(now)s FROM batch
             WHERE NOT {logged})"""  # noqa: S608 quoted
         if apart
         else ""
@@ -109,9 +109,9 @@ def excluded(run: DeliveryRun, *, left: int, apart: bool) -> tuple[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""WITH batch AS MATERIALIZED (
-                  SELECT id, address, reason, {number.replace("%s", "%(blocks)s")} AS new_id FROM (
-                    SELECT id, address, reason, row_number() OVER (ORDER BY id) AS n FROM (
-                      SELECT id, address, reason FROM {quoted(target.table(run))}
+                  SELECT id, address, reason, rule, {number.replace("%s", "%(blocks)s")} AS new_id FROM (
+                    SELECT id, address, reason, rule, row_number() OVER (ORDER BY id) AS n FROM (
+                      SELECT id, address, reason, rule FROM {quoted(target.table(run))}
                       WHERE reason <> 0 AND id > %(after)s ORDER BY id LIMIT %(size)s) AS next) AS counted),
                 written AS (INSERT INTO {quoted(broad)} (id, target_id, run_id, delivery_id, address, status,
                     failure_reason, flags, modified_at)

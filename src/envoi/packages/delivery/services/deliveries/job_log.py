@@ -1,10 +1,12 @@
 """What happened to a delivery, line by line (the product's XtkJobLog)."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from babel import Locale
 from babel.numbers import format_decimal
+from django.utils import formats, timezone
 from django.utils.translation import get_language, gettext_noop, to_locale
 from django.utils.translation import gettext as _
 
@@ -53,7 +55,34 @@ TEXTS: Mapping[str, str] = {
         "There is nobody to deliver to: look at the target and at the causes of exclusions."
     ),
     "proof": gettext_noop("The target of a proof is %(count)s; at most %(most)s are possible."),
+    "estimated": gettext_noop("Target estimated: %(count)s messages to deliver."),
+    "extracted": gettext_noop("File %(file)s made: %(count)s rows."),
+    "unextracted": gettext_noop("The file for the provider could not be made: %(error)s"),
+    "file_rejected": gettext_noop("File %(file)s rejected."),
+    "handed_over": gettext_noop("File %(file)s handed over to the provider."),
     "failed": gettext_noop("The analysis failed: %(error)s"),
+    "sent": gettext_noop("Sending ended."),
+    "expired": gettext_noop("The validity has ended: what was still pending is not sent."),
+    "unsendable": gettext_noop("The messages cannot be sent: %(error)s"),
+    "content": gettext_noop("The content cannot be sent: %(error)s"),
+    "ruled": gettext_noop("Excluded: %(count)s (%(reason)s: %(rule)s)."),
+    "rule_elsewhere": gettext_noop("%(rule)s is about other rows than the target, and is not applied."),
+    "rule_said": gettext_noop("%(rule)s: %(text)s"),
+    "rule_broken": gettext_noop("The control rule does not hold: %(rule)s."),
+    "rule_failed": gettext_noop("The control rule %(rule)s failed: %(error)s"),
+    "special_subject": gettext_noop("Special characters in the subject: %(found)s."),
+    "special_sender": gettext_noop("Special characters in the name of the sender: %(found)s."),
+    "special_address": gettext_noop("Special characters in the address of the sender: %(found)s."),
+    "unlabelled": gettext_noop("Links without a label: %(found)s."),
+    "ampersand": gettext_noop("In links an & should be written &amp;: %(found)s."),
+    "no_opt_out_html": gettext_noop("The HTML content has no link to unsubscribe."),
+    "no_opt_out_text": gettext_noop("The text content has no link to unsubscribe."),
+    "sms_long": gettext_noop("The text takes %(length)s characters: it goes as %(parts)s SMS."),
+    "validity_over": gettext_noop("The validity ends at %(until)s, before the delivery starts."),
+    "validity_short": gettext_noop(
+        "The validity ends at %(until)s: too soon to try a message again that is deferred."
+    ),
+    "wave_late": gettext_noop("The last wave starts at %(start)s, and the validity ends at %(until)s."),
 }
 """Code -> English text; a text is made when somebody reads it, in the reader's language."""
 STEPS: Mapping[ApprovalStep, str] = {
@@ -99,7 +128,15 @@ def text(line: JobLog) -> str:
     if "count" in detail:
         locale = Locale.parse(to_locale(get_language() or "en"))
         detail["count"] = format_decimal(detail["count"], locale=locale)
+    for name in ("start", "until"):
+        if name in detail:
+            detail[name] = _moment(detail[name])
     return _(TEXTS[line.code]) % detail
+
+
+def _moment(said: str) -> str:
+    """Return a date in ISO 8601 on the reader's wall, to the minute."""
+    return formats.date_format(timezone.localtime(datetime.fromisoformat(said)), "SHORT_DATETIME_FORMAT")
 
 
 def worst(run: DeliveryRun) -> JobLevel:

@@ -35,20 +35,14 @@ from envoi.packages.delivery.models import (
     ValidationMode,
 )
 from envoi.packages.delivery.services import analysis, chosen, deliveries, lists, recipients, suppression
-from envoi.packages.delivery.testing import make_recipients
+from envoi.packages.delivery.testing import make_delivery, make_recipients
 
 pytestmark = pytest.mark.django_db
 CLEAN = {"black_list": 0, "black_list_email": 0}
 
 
 def make(targeting: dict[str, Any] | None = None, template: str = "mail", **more: Any) -> Delivery:
-    actor = admin_actor()
-    return deliveries.create(
-        deliveries.find(template, actor=actor),
-        actor=actor,
-        targeting=targeting if targeting is not None else {"filter": "@id > 0"},
-        **more,
-    )
+    return make_delivery(targeting, template=template, **more)
 
 
 def analyse(delivery: Delivery, actor: Actor | None = None) -> DeliveryRun:
@@ -167,7 +161,7 @@ def test_a_proof_to_more_than_a_hundred_is_an_error_and_nothing_is_prepared() ->
     assert not DeliveryPart.objects.filter(run=run).exists()
     Recipient.objects.filter(email="a100@example.org").delete()
     analyse(proof)
-    assert proof.status is DeliveryState.READY
+    assert proof.status is DeliveryState.START_PENDING
 
 
 @pytest.mark.case("D6")
