@@ -28,6 +28,7 @@ from envoi.packages.delivery.services import (
     analysis,
     chosen,
     confirmations,
+    content,
     deliveries,
     imports,
     lists,
@@ -61,6 +62,7 @@ def plant(package: str, actor: Actor) -> list[str]:
         log_tables.make(storage)
     typologies.plant()
     deliveries.plant()
+    kept += content.plant()
     return [*kept, *routing.mx_rules.plant(actor=actor)]
 
 
@@ -159,6 +161,17 @@ def _delivery(key: int, actor: Actor) -> Delivery:
     return found
 
 
+_CONTENT = {
+    "mailParameters/subject": "subject",
+    "mailParameters/senderName": "from_name",
+    "mailParameters/senderAddress": "from_address",
+    "mailParameters/replyAddress": "reply_to",
+    "content/html/source": "html_source",
+    "content/text/source": "text_source",
+    "content/format": "content_format",
+}
+
+
 def _change_delivery(key: int, values: Mapping[str, Any], actor: Actor) -> None:
     named = {
         {
@@ -166,6 +179,7 @@ def _change_delivery(key: int, values: Mapping[str, Any], actor: Actor) -> None:
             "scheduling/contactDate": "contact_date",
             "batchQuantity": "batch_quantity",
             "exclusionLog": "exclusion_log",
+            **_CONTENT,
         }.get(name, name): value
         for name, value in values.items()
     }
@@ -217,6 +231,7 @@ def own_writers() -> Mapping[str, Writer]:
                     "batchQuantity",
                     "exclusionLog",
                     "targeting",
+                    *_CONTENT,
                 }
             ),
             update=_change_delivery,
@@ -227,6 +242,8 @@ def own_writers() -> Mapping[str, Writer]:
                 "nms:deliveryRun",
                 "nms:deliveryPart",
                 "nms:dlvExclusion",
+                "nms:trackingUrl",
+                "nms:deliveryAttachment",
                 "xtk:jobLog",
                 "nms:broadLogMsg",
                 "nms:broadLogRcp",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,30 +12,34 @@ from django.utils.translation import gettext as _
 from envoi.kernel import clock
 from envoi.kernel.errors import Invalid
 from envoi.kernel.rights import Actor
-from envoi.packages.delivery.models import Channel, Delivery, DeliveryContent, DeliveryRun, Format
+from envoi.packages.delivery.models import Channel, Delivery, DeliveryContent, DeliveryRun, Format, JobLevel
 from envoi.packages.delivery.services.content import (
     addresses,
+    blocks,
     keeping,
     reading,
     settings,
     templates,
     tracking,
 )
+from envoi.packages.delivery.services.deliveries import job_log
+
+_FOREIGN = re.compile(r"<%(?!--).*?%>", re.S)
 
 
-def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> list[str]:
-    """Check the content of a delivery and keep it for the run, in the transaction that ends the analysis;
-    returns what its templates read of the workflow's data and is not there: it stays empty.
+def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
+    """Check the content of a delivery and keep it for the run, in the transaction that ends the analysis.
 
-    Safe to repeat. Only e-mail has content so far. Raises Invalid, naming part and line, for what cannot be
-    sent: no subject, no body, no sender, a template that is wrong, a field that is unknown; NotAllowed for a
-    field that the actor may not read.
+    What may surprise stands in the delivery's log: data that the workflow does not give, links that cannot be
+    tracked. Safe to repeat. Only e-mail has content so far. Raises Invalid, naming part and line, for what
+    cannot be sent: no subject, no body, no sender, a template that is wrong, a field that is unknown;
+    NotAllowed for a field that the actor may not read.
     """
     if Channel(delivery.message_type) is not Channel.EMAIL:
-        return []
+        return
     now = clock.now()
     said = settings.read(delivery.content)
-    sources = parts(delivery, said)
+    sources = blocks.expanded(parts(delivery, said))
     complete(sources)
     paths = templates.fields(sources)
     config = django_settings.ENVOI.config
@@ -64,7 +69,13 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> list[str]:
         },
     )
     keeping.keep_seeds(run, delivery, found, actor=actor)
-    return missing
+    warned = {
+        "data_missing": {"names": ", ".join(missing)},
+        "untracked": {"links": ", ".join(tracked.untracked)},
+    }
+    for code, detail in warned.items():
+        if any(detail.values()):
+            job_log.write(delivery, code, actor=actor, run=run, level=JobLevel.WARNING, **detail)
 
 
 def parts(delivery: Delivery, said: settings.ContentSettings) -> dict[str, str]:
@@ -87,13 +98,19 @@ def parts(delivery: Delivery, said: settings.ContentSettings) -> dict[str, str]:
 
 
 def complete(sources: Mapping[str, str]) -> None:
-    """Raise Invalid when something is missing without which no message can be sent."""
+    """Raise Invalid when something is missing without which no message can be sent, or is not understood."""
     if not sources["subject"].strip():
         raise Invalid(_("The message has no subject: write one."))
     if not (sources["html"].strip() or sources["text"].strip()):
         raise Invalid(_("The message is empty: write its HTML or its text."))
     if not sources["from_address"].strip():
         raise Invalid(_("The message has no sender: give its address, or set [sending] sender."))
+    for name, source in sources.items():
+        if mark := _FOREIGN.search(source):
+            raise Invalid(
+                _("%(part)s: the mark %(mark)s cannot be carried out: write it with {{ … }} or {%% … %%}.")
+                % {"part": templates.spoken(name), "mark": mark[0][:80]}
+            )
 
 
 def wanted_format(delivery: Delivery) -> dict[str, str]:

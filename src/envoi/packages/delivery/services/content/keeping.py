@@ -33,7 +33,10 @@ def keep_data(run: DeliveryRun, delivery: Delivery, paths: Iterable[str]) -> Pop
     """
     drop_data(run)
     wanted = {each.split(".")[1] if "." in each else "" for each in paths if _root(each) == TARGET_DATA}
-    table = targeting.read(delivery.targeting, proof=delivery.fcp).table
+    # A proof shows the data of what it proves.
+    proved = delivery.parent if delivery.fcp else None
+    said = [targeting.read(each.targeting, proof=each.fcp).table for each in (delivery, proved) if each]
+    table = next(filter(None, said), "")
     stored = population.stored(table) if wanted and table else None
     if stored is None:
         return None

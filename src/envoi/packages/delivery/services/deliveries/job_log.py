@@ -61,6 +61,10 @@ TEXTS: Mapping[str, str] = {
     "file_rejected": gettext_noop("File %(file)s rejected."),
     "handed_over": gettext_noop("File %(file)s handed over to the provider."),
     "failed": gettext_noop("The analysis failed: %(error)s"),
+    "data_missing": gettext_noop("The workflow gives no %(names)s: it stays empty in the messages."),
+    "untracked": gettext_noop(
+        "Not tracked, since more than the parameters of the address is personal: %(links)s"
+    ),
     "sent": gettext_noop("Sending ended."),
     "expired": gettext_noop("The validity has ended: what was still pending is not sent."),
     "unsendable": gettext_noop("The messages cannot be sent: %(error)s"),

@@ -1,0 +1,128 @@
+"""Personalization blocks: put into templates before anything else is done with them (delivery.md §2.9)."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from envoi.kernel import clock, shipped
+from envoi.kernel.errors import Invalid
+from envoi.packages.delivery.models import IncludeView
+from envoi.packages.delivery.services.content import plain
+
+PACKAGE = "delivery"
+_DEEPEST = 8
+_INCLUDE = re.compile(
+    r"\{%-?\s*include\s+([\"'])(?P<name>[^\"']+)\1\s*-?%\}"
+    r"|\{\{-?\s*block\(\s*([\"'])(?P<called>[^\"']+)\3\s*\)\s*-?\}\}"
+)
+_LINK = '<a href="{{{{ message.{page} }}}}">{text}</a>'
+# name: (label, French label, HTML by language, text by language)
+SHIPPED: Mapping[str, tuple[str, str, Mapping[str, str], Mapping[str, str]]] = {
+    "greetings": (
+        "Greetings",
+        "Formule d’appel",
+        {
+            "en": "Hello{% if recipient.firstName %} {{ recipient.firstName }}{% endif %},",
+            "fr": "Bonjour{% if recipient.firstName %} {{ recipient.firstName }}{% endif %},",
+        },
+        {},
+    ),
+    "unsubscriptionLink": (
+        "Unsubscription link",
+        "Lien de désinscription",
+        {
+            "en": _LINK.format(page="unsubscribeUrl", text="Unsubscribe"),
+            "fr": _LINK.format(page="unsubscribeUrl", text="Se désinscrire"),
+        },
+        {
+            "en": "Unsubscribe: {{ message.unsubscribeUrl }}",
+            "fr": "Se désinscrire : {{ message.unsubscribeUrl }}",
+        },
+    ),
+    "mirrorPageUrl": ("Mirror page URL", "URL de la page miroir", {"en": "{{ message.mirrorUrl }}"}, {}),
+    "mirrorPageLink": (
+        "Link to mirror page",
+        "Lien vers la page miroir",
+        {
+            "en": "{% if message.mirrorUrl %}"
+            + _LINK.format(page="mirrorUrl", text="View this message in your browser")
+            + "{% endif %}",
+            "fr": "{% if message.mirrorUrl %}"
+            + _LINK.format(page="mirrorUrl", text="Voir ce message dans votre navigateur")
+            + "{% endif %}",
+        },
+        {
+            "en": "{% if message.mirrorUrl %}In your browser: {{ message.mirrorUrl }}{% endif %}",
+            "fr": "{% if message.mirrorUrl %}Dans votre navigateur : {{ message.mirrorUrl }}{% endif %}",
+        },
+    ),
+    "footer": (
+        "Footer",
+        "Pied de page",
+        {
+            "en": '<p style="font-size:12px;color:#666">You get this message at {{ message.address }}. '
+            '{% include "unsubscriptionLink" %}</p>',
+            "fr": '<p style="font-size:12px;color:#666">Vous recevez ce message à l’adresse '
+            '{{ message.address }}. {% include "unsubscriptionLink" %}</p>',
+        },
+        {
+            "en": 'You get this message at {{ message.address }}.\n{% include "unsubscriptionLink" %}',
+            "fr": "Vous recevez ce message à l’adresse {{ message.address }}.\n"
+            '{% include "unsubscriptionLink" %}',
+        },
+    ),
+}
+"""Those of the product. An instance gets them in its language; what an operator changes stays."""
+
+
+def expanded(sources: Mapping[str, str]) -> dict[str, str]:
+    """Return templates with their blocks put in, in HTML those of HTML, elsewhere those of text.
+
+    Raises Invalid for a block that is not there, with the nearest name, or that holds itself.
+    """
+    known = {each.name.lower(): each for each in IncludeView.objects.all()}
+    return {name: _expanded(source, name == "html", known, 0) for name, source in sources.items()}
+
+
+def plant() -> list[str]:
+    """Plant the blocks that are not there; returns a line for each that an operator's change kept."""
+    kept: list[str] = []
+    language = settings.ENVOI.config.instance.language
+    for name, (label, french, html, text) in SHIPPED.items():
+        values: dict[str, Any] = {
+            "label": label,
+            "labels": {"fr": french},
+            "html_source": html.get(language, html["en"]),
+            "text_source": text.get(language, text.get("en", "")),
+        }
+        row = IncludeView.objects.filter(name=name).first()
+        present = None if row is None else {field: getattr(row, field) for field in values}
+        outcome = shipped.settle("nms:includeView", name, package=PACKAGE, values=values, present=present)
+        if outcome in (shipped.Outcome.CREATE, shipped.Outcome.UPDATE):
+            fields = {**values, "built_in": True, "package": PACKAGE, "modified_at": clock.now()}
+            IncludeView.objects.update_or_create(name=name, defaults=fields)
+        elif outcome is shipped.Outcome.KEPT:
+            kept.append(f"nms:includeView {name}")
+    return kept
+
+
+def _expanded(source: str, html: bool, known: Mapping[str, IncludeView], depth: int) -> str:
+    def one(found: re.Match[str]) -> str:
+        name = found["name"] or found["called"]
+        block = known.get(name.lower())
+        if block is None:
+            close = difflib.get_close_matches(name, [each.name for each in known.values()], n=1)
+            hint = _("Did you mean %(name)s?") % {"name": close[0]} if close else ""
+            raise Invalid(
+                f"{_('There is no personalization block %(name)r.') % {'name': name}} {hint}".strip()
+            )
+        if depth == _DEEPEST:
+            raise Invalid(_("The personalization block %(name)s holds itself.") % {"name": block.name})
+        inner = block.html_source if html else block.text_source or plain.of_html(block.html_source)
+        return _expanded(inner, html, known, depth + 1)
+
+    return _INCLUDE.sub(one, source)
