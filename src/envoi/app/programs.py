@@ -30,6 +30,7 @@ def programs(home: Path, config: Config, only: Sequence[str] = ()) -> tuple[Prog
             # What a worker is in the middle of may take hours; a fresh one does everything else meanwhile.
             overlap_seconds=24 * HOUR,
         ),
+        Program("sender", (*envoi, "sender"), count=config.sending.processes, stop_seconds=60),
     )
     known = [program.name for program in table]
     for name in only:

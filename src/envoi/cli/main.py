@@ -29,6 +29,7 @@ COMMANDS = {
     "check": "check",
     "web": "web",
     "worker": "worker",
+    "sender": "sender",
     "inmail": "inmail",
     "postgres": "postgres",
     "workflow": "workflow",

@@ -54,6 +54,7 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField()),
                 ('seen_at', models.DateTimeField()),
                 ('place', models.BigIntegerField(default=0)),
+                ('settled', models.BigIntegerField(default=0)),
             ],
             options={
                 'db_table': 'nms_sender',

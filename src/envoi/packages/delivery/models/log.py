@@ -55,6 +55,8 @@ class Flag(models.IntegerChoices):
 
     SEED = 1, "seed address"
     CONTROL = 2, "control group"
+    REPEAT = 4, "sent again though it may have arrived"
+    HELD = 8, "may have arrived, held"
 
 
 class Qualification(models.IntegerChoices):

@@ -16,15 +16,22 @@ class SenderProcess(models.Model):
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
     place = models.BigIntegerField(default=0)
-    """Bytes of the file up to which it has been settled."""
+    """Bytes of the file up to which it has been settled; -1: it has come to its end."""
+    settled = models.BigIntegerField(default=0)
+    """How many times what is not in the file was settled with it: parts that ended, messages that stayed."""
 
     SCHEMA = Declaration(
         "nms:sender",
         label="Senders",
         singular="Sender",
         text="@journal",
-        labels={"pid": "Process", "seen_at": "Last seen", "place": "Settled bytes"},
-        read_only=frozenset({"journal", "host", "pid", "started_at", "seen_at", "place"}),
+        labels={
+            "pid": "Process",
+            "seen_at": "Last seen",
+            "place": "Settled bytes",
+            "settled": "Settlements",
+        },
+        read_only=frozenset({"journal", "host", "pid", "started_at", "seen_at", "place", "settled"}),
     )
 
     class Meta:

@@ -55,11 +55,16 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Which way a message went that a server answered: host, number of our address, bytes."""
+    """Which way a message went: host and number of our address ("" and 0: to none), bytes, its domain."""
 
     host: str
     public_id: int
     size: int
+    domain: str
+
+
+class Unwanted(Exception):  # noqa: N818 no error
+    """Raised by `compose`: this message is not to be sent just now; it is given back as unsent."""
 
 
 class Routes(Protocol):
@@ -380,6 +385,9 @@ class Sender:
                 except Refused as error:
                     self._ended(item, State.FAILED, Stage.ROUTE, Reply(0, str(error), "5.6.0"))
                     continue
+                except Unwanted:
+                    self._ended(item, State.UNSENT, Stage.ROUTE, Reply(0, "not wanted any more"))
+                    continue
                 waiting.size = len(message.data)
                 taken[item.run, item.id] = waiting
                 given += 1
@@ -395,9 +403,7 @@ class Sender:
             if outcome.state is State.UNSENT:
                 self._again(destination, waiting, outcome)
                 return
-            if self._observe is not None:
-                self._observe(outcome, Way(host.name, source.public_id, waiting.size))
-            self._end(outcome)
+            self._end(outcome, Way(host.name, source.public_id, waiting.size, _domain(waiting.item)))
             self._throttle.ended(
                 host.name,
                 source,
@@ -446,15 +452,18 @@ class Sender:
             destination.queue.appendleft(waiting)
 
     def _ended(self, item: Item, state: State, stage: Stage, reply: Reply) -> None:
-        self._end(Outcome(item.id, item.run, item.attempt, item.repeat, state, stage, reply))
+        outcome = Outcome(item.id, item.run, item.attempt, item.repeat, state, stage, reply)
+        self._end(outcome, Way("", 0, 0, _domain(item)))
 
-    def _end(self, outcome: Outcome) -> None:
+    def _end(self, outcome: Outcome, way: Way) -> None:
         if outcome.state is not State.UNSENT:
             self._journal.ended(outcome)
         self._begun.discard((outcome.run, outcome.id))
         self._in_hand -= 1
         if self._in_hand < self._window:
             self._changed.set()
+        if self._observe is not None:
+            self._observe(outcome, way)
         self._report(outcome)
 
     def _give_back(self, patience: float) -> None:
@@ -519,6 +528,10 @@ class Sender:
             for task in late:
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _domain(item: Item) -> str:
+    return item.recipient.rpartition("@")[2].lower()
 
 
 async def _batches(items: Iterable[Item]) -> AsyncIterator[Sequence[Item]]:

@@ -1,0 +1,104 @@
+"""Messages that wait to be tried again, one row each; messages that are held in doubt (ADR 0022)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A message to try again. `attempts` so far; without any, the dates of the first and last are None."""
+
+    run_id: int
+    id: int
+    delivery_id: int
+    attempts: int
+    first_at: datetime | None
+    last_at: datetime | None
+    next_at: datetime
+    held: bool = False
+    repeat: bool = False
+
+
+def put(retries: Sequence[Retry]) -> None:
+    """Let messages wait after an attempt, in the caller's transaction."""
+    _write(
+        retries,
+        """attempts = EXCLUDED.attempts, first_at = coalesce(r.first_at, EXCLUDED.first_at),
+           last_at = EXCLUDED.last_at, next_at = EXCLUDED.next_at, part_id = NULL, held = EXCLUDED.held,
+           repeat = r.repeat OR EXCLUDED.repeat""",
+    )
+
+
+def wait(retries: Sequence[Retry]) -> None:
+    """Let messages wait that were not tried, in the caller's transaction."""
+    _write(retries, "next_at = EXCLUDED.next_at, part_id = NULL")
+
+
+def _write(retries: Sequence[Retry], change: str) -> None:
+    if not retries:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""INSERT INTO nms_delivery_retry AS r
+                  (run_id, id, delivery_id, attempts, first_at, last_at, next_at, held, repeat)
+                SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::smallint[],
+                  %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::boolean[], %s::boolean[])
+                ON CONFLICT (run_id, id) DO UPDATE SET {change}""",  # noqa: S608 ours
+            [
+                [each.run_id for each in retries],
+                [each.id for each in retries],
+                [each.delivery_id for each in retries],
+                [each.attempts for each in retries],
+                [each.first_at for each in retries],
+                [each.last_at for each in retries],
+                [each.next_at for each in retries],
+                [each.held for each in retries],
+                [each.repeat for each in retries],
+            ],
+        )
+
+
+def drop(keys: Sequence[tuple[int, int]]) -> None:
+    """Forget messages (run, id) that have their final outcome, in the caller's transaction."""
+    if not keys:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """DELETE FROM nms_delivery_retry r USING unnest(%s::bigint[], %s::bigint[]) AS u (run_id, id)
+               WHERE r.run_id = u.run_id AND r.id = u.id""",
+            [[run for run, _ in keys], [id for _, id in keys]],
+        )
+
+
+def firsts(keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], datetime]:
+    """Return when messages (run, id) were tried first, of those that were before."""
+    if not keys:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT r.run_id, r.id, r.first_at FROM nms_delivery_retry r
+               JOIN unnest(%s::bigint[], %s::bigint[]) AS u (run_id, id) USING (run_id, id)
+               WHERE r.first_at IS NOT NULL""",
+            [[run for run, _ in keys], [id for _, id in keys]],
+        )
+        return {(run, id): first for run, id, first in cursor.fetchall()}
+
+
+def of_part(part_id: int) -> dict[int, tuple[int, bool]]:
+    """Return id -> attempts and whether it is a repeat, of the messages of a part of retries."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, attempts, repeat FROM nms_delivery_retry WHERE part_id = %s", [part_id])
+        return {id: (attempts, repeat) for id, attempts, repeat in cursor.fetchall()}
+
+
+def between(run_id: int, first: int, last: int) -> set[int]:
+    """Return the messages of a range that wait, are held or are in a part of retries."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM nms_delivery_retry WHERE run_id = %s AND id BETWEEN %s AND %s",
+            [run_id, first, last],
+        )
+        return {id for (id,) in cursor.fetchall()}
