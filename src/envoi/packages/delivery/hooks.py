@@ -22,6 +22,9 @@ from envoi.packages.delivery.models import (
     SeedMember,
     Service,
     Subscription,
+    Typology,
+    TypologyRule,
+    TypologyRuleRel,
     Visitor,
 )
 from envoi.packages.delivery.services import (
@@ -197,6 +200,53 @@ def _end_subscription(key: int, actor: Actor) -> None:
     subscriptions.unsubscribe(found.service, chosen.ids([found.recipient_id]), actor=actor)
 
 
+def _rule(key: int) -> TypologyRule:
+    found = TypologyRule.objects.filter(pk=key).first()
+    if found is None:
+        raise NotFound(_("This typology rule is not there any more."))
+    return found
+
+
+def _typology(key: int) -> Typology:
+    found = Typology.objects.filter(pk=key).first()
+    if found is None:
+        raise NotFound(_("This typology is not there any more."))
+    return found
+
+
+def _make_rule(values: Mapping[str, Any], actor: Actor) -> int:
+    given = {{"executionOrder": "rank"}.get(name, name): value for name, value in values.items()}
+    name, kind = given.pop("name", None) or "", given.pop("type", -1)
+    definition = given.pop("definition", None) or {}
+    return typologies.create_rule(name, actor=actor, type=kind, definition=definition, **given).pk
+
+
+def _change_rule(key: int, values: Mapping[str, Any], actor: Actor) -> None:
+    given = {{"executionOrder": "rank"}.get(name, name): value for name, value in values.items()}
+    typologies.change_rule(_rule(key), given, actor=actor)
+
+
+def _make_typology(values: Mapping[str, Any], actor: Actor) -> int:
+    return typologies.create_typology(
+        values.get("name") or "",
+        actor=actor,
+        label=values.get("label") or "",
+        description=values.get("description") or "",
+        filtering=bool(values.get("filtering")),
+    ).pk
+
+
+def _put_rule_in(values: Mapping[str, Any], actor: Actor) -> int:
+    typology, rule = _typology(values.get("typology-id") or 0), _rule(values.get("rule-id") or 0)
+    return typologies.put_in(typology, rule, actor=actor)
+
+
+def _take_rule_out(key: int, actor: Actor) -> None:
+    line = TypologyRuleRel.objects.filter(pk=key).select_related("typology", "rule").first()
+    if line is not None:
+        typologies.take_out(line.typology, line.rule, actor=actor)
+
+
 @writers.answer
 def own_writers() -> Mapping[str, Writer]:
     """Return what has a service of its own, or is a record of what happened and never written by hand."""
@@ -219,6 +269,23 @@ def own_writers() -> Mapping[str, Writer]:
             remove=_delete_mapping,
         ),
         "nms:pausedWorkflow": Writer(),
+        "nms:typology": Writer(
+            fields=frozenset({"label", "description", "filtering"}),
+            first=frozenset({"name"}),
+            insert=_make_typology,
+            update=lambda key, values, actor: typologies.change_typology(_typology(key), values, actor=actor),
+            remove=lambda key, actor: typologies.delete_typology(_typology(key), actor=actor),
+        ),
+        "nms:typologyRule": Writer(
+            fields=frozenset((typologies.RULE_FIELDS - {"rank"}) | {"executionOrder"}),
+            first=frozenset({"name", "type"}),
+            insert=_make_rule,
+            update=_change_rule,
+            remove=lambda key, actor: typologies.delete_rule(_rule(key), actor=actor),
+        ),
+        "nms:typologyRuleRel": Writer(
+            first=frozenset({"typology-id", "rule-id"}), insert=_put_rule_in, remove=_take_rule_out
+        ),
         "nms:delivery": Writer(
             fields=frozenset(
                 {

@@ -181,22 +181,15 @@ CONTENT = {
 def make_delivery(targeting: Any = None, *, template: str = "mail", **values: Any) -> Any:
     """Make a delivery of a template, to everybody unless `targeting` says to whom.
 
-    `values` are those of `deliveries.create`, and columns of content, which is `CONTENT` unless it is given.
+    `values` are those of `deliveries.create`; what they do not say of the content is as in `CONTENT`.
     """
     from envoi.kernel.testing import admin_actor
-    from envoi.packages.delivery.models import Delivery
     from envoi.packages.delivery.services import deliveries
 
     actor = admin_actor()
     said = {"filter": "@id > 0"} if targeting is None else targeting
-    content = CONTENT | {"html_source": ""}
-    given = {name: values.pop(name, value) for name, value in content.items()}
-    made = deliveries.create(
-        deliveries.find(template, actor=actor), actor=actor, targeting=said, **values
-    )
-    Delivery.objects.filter(pk=made.pk).update(**given)
-    made.refresh_from_db()
-    return made
+    found = deliveries.find(template, actor=actor)
+    return deliveries.create(found, actor=actor, targeting=said, **(CONTENT | values))
 
 
 SERVERS_SAY = (
@@ -214,7 +207,7 @@ def make_sent(
     label: str = "Early access",
     state: int = 55,
     sent: float = 0.6,
-    failed: float = 0.05,
+    failed: float = 0.02,
     excluded: int = 0,
     minutes: int = 60,
     folder: Folder | str = "deliveries",
@@ -263,7 +256,7 @@ def make_sent(
                 SELECT {number}, recipient_id, %s, %s, email, status,
                   CASE status WHEN 2 THEN (%s::int[])[1 + why] WHEN 0 THEN 8 + mod(n, 3) ELSE 0 END,
                   CASE WHEN status = 2 THEN (%s::bigint[])[1 + why] ELSE 0 END,
-                  CASE WHEN status IN (1, 2) THEN %s::timestamptz + %s * interval '1 minute' * drawn / %s END,
+                  CASE WHEN status IN (1, 2) THEN %s::timestamptz + %s * interval '1 minute' * happens END,
                   %s
                 FROM (SELECT *, CASE WHEN n > %s THEN 0 WHEN drawn < %s THEN 2 WHEN drawn < %s THEN 1
                           ELSE 6 END AS status,
@@ -271,11 +264,12 @@ def make_sent(
                              WHEN email LIKE %s THEN 2 ELSE 3 * mod(n, 2) END AS why
                       FROM (SELECT recipient_id, CASE WHEN email = '' THEN 'c' || recipient_id || '@aol.com'
                                 ELSE email END AS email, row_number() OVER (ORDER BY recipient_id) AS n,
-                              ((hashint8extended(recipient_id, 7) & 1048575) / 1048576.0) AS drawn
+                              (hashint8extended(recipient_id, 7) & 1048575) / 1048576.0 AS drawn,
+                              (hashint8extended(recipient_id, 8) & 1048575) / 1048576.0 AS happens
                             FROM nms_recipient WHERE recipient_id = ANY(%s)) AS few) AS person""",  # noqa: S608 quoted
             [
                 *blocks, run.pk, made.pk, [each[2] for each in SERVERS_SAY], said,
-                begin, minutes, max(sent + failed, 0.001), now,
+                begin, minutes, now,
                 len(ids) - excluded, failed, sent + failed, "%@gmail.com", "%@orange.fr", "%@yahoo.com", ids,
             ],
         )  # fmt: skip
@@ -307,6 +301,7 @@ def make_sent(
                    VALUES (%s, %s, %s, %s, %s)""",
                 [made.pk, run.pk, first, first + len(ids), pending],
             )
+    JobLog.objects.filter(delivery=made).update(at=begin - timedelta(minutes=30))
     for code, at in (
         ("analysis", run.started_at),
         ("ready", run.ended_at),

@@ -265,7 +265,7 @@ def _end(run: DeliveryRun, actor: Actor) -> None:
 
 def _freeze(run: DeliveryRun, delivery: Delivery, actor: Actor) -> None:
     """Keep the content for the run; what is wrong with it keeps the delivery from being confirmed."""
-    if delivery.delivery_mode == DeliveryMode.EXTERNAL:
+    if DeliveryMode(delivery.delivery_mode) is DeliveryMode.EXTERNAL:
         return
     try:
         with transaction.atomic():
