@@ -93,6 +93,9 @@ def _external(delivery: Delivery) -> bool:
 TABS: list[DeliveryTab] = [
     DeliveryTab("dashboard", lazy("Dashboard"), "delivery:delivery", _always),
     DeliveryTab("target", lazy("Target"), "delivery:delivery-target", _always),
+    DeliveryTab("sending", lazy("Sending"), "delivery:delivery-sending", _always),
+    DeliveryTab("proofs", lazy("Proofs"), "delivery:delivery-proofs", _sends),
+    DeliveryTab("approval", lazy("Approval"), "delivery:delivery-approval", _always),
 ]
 """In the order of the page. A tab whose address is not there is not drawn."""
 

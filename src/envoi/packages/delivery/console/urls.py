@@ -4,10 +4,13 @@ from django.urls import path
 
 from envoi.packages.delivery.console import (
     deliveries,
+    delivery_approvals,
+    delivery_sending,
     delivery_target,
     imports,
     lists,
     profile,
+    proofs,
     services,
     suppression,
 )
@@ -18,6 +21,9 @@ urlpatterns = [
     path("deliveries/<int:number>", deliveries.page, name="delivery"),
     path("deliveries/<int:number>/ask/<slug:command>", deliveries.ask, name="delivery-ask"),
     path("deliveries/<int:number>/target", delivery_target.page, name="delivery-target"),
+    path("deliveries/<int:number>/sending", delivery_sending.page, name="delivery-sending"),
+    path("deliveries/<int:number>/approval", delivery_approvals.page, name="delivery-approval"),
+    path("deliveries/<int:number>/proofs", proofs.page, name="delivery-proofs"),
     path("recipients", profile.first, name="recipients"),
     path("recipients/<int:number>", profile.profile, name="recipient"),
     path("recipients/<int:number>/merge", profile.merge, name="merge-recipient"),
