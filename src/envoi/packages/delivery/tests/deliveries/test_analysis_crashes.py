@@ -108,4 +108,5 @@ def test_two_processes_never_work_on_one_analysis(committed_db: Any) -> None:
         other.execute("SELECT pg_advisory_lock(%s, %s)", [runs.CLASS, run.pk])
         with pytest.raises(Conflict, match="Another process"):
             analysis.work(run.pk)
+        other.execute("SELECT pg_advisory_unlock(%s, %s)", [runs.CLASS, run.pk])
     assert analysis.work(run.pk).step == RunStep.READY
