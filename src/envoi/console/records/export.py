@@ -84,7 +84,7 @@ def _csv(asked: Asked, rows: Iterator[tuple[Any, ...]], raw: bool) -> Iterator[b
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     buffer.write("\ufeff")
-    writer.writerow([_harmless(each.label) for each in asked.columns])
+    writer.writerow([harmless(each.label) for each in asked.columns])
     for count, row in enumerate(rows, 1):
         writer.writerow(
             [_text(column, value, raw, here) for column, value in zip(asked.columns, row, strict=True)]
@@ -148,12 +148,12 @@ def _text(column: columns.Column, value: Any, raw: bool, here: Any) -> str:
     if isinstance(value, date):
         return value.isoformat()
     if found is not None and found.enumeration is not None and not raw:
-        return _harmless(columns.plain(found, value))
+        return harmless(columns.plain(found, value))
     if isinstance(value, (int, float)) or (found is not None and found.type is Type.UUID):
         return str(value)
-    return _harmless(str(value))
+    return harmless(str(value))
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula; plain numbers are none."""
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.match(text) else text

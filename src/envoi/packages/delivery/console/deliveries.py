@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from envoi.console import explorer, live, tree, words
 from envoi.console.access import actor_of_request
 from envoi.console.navigation import Word, under
+from envoi.kernel import clock
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.console import delivery_dashboard, delivery_tabs
@@ -49,8 +50,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
         return delivery_tabs.show(
             request, "delivery/template.html", delivery, actor, "dashboard", context, problem=problem
         )
-    version = delivery_dashboard.version(delivery)
-    etag = live.tag(request, *version)
+    etag = live.tag(request, *delivery_dashboard.version(delivery))
     moves = delivery.status not in delivery_tabs.STILL
 
     def draw() -> HttpResponse:
@@ -60,7 +60,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
             delivery,
             actor,
             "dashboard",
-            delivery_dashboard.context(delivery, actor, version),
+            delivery_dashboard.context(delivery, request.GET.get("span", "all")),
             etag=etag if moves else "",
             problem=problem,
         )
@@ -70,11 +70,30 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
 
 @under(Word.DELIVERIES)
 @require_GET
+def failures(request: HttpRequest, number: int) -> HttpResponse:
+    """Show what failed and why: a region of the dashboard that asks by itself, and a page without script."""
+    actor = actor_of_request(request)
+    delivery = delivery_tabs.find(number, actor)
+    etag = live.tag(request, delivery.error, delivery.state)
+    asks = delivery.status not in delivery_tabs.STILL
+    if request.headers.get("If-None-Match") == etag:
+        return HttpResponse(status=304, headers={"ETag": etag})
+    context = delivery_dashboard.failed(delivery) | {"delivery": delivery, "etag": etag, "here": request.path}
+    if request.headers.get("HX-Request"):
+        answer = render(request, "delivery/failures.html", context | {"asks": asks})
+        answer["ETag"] = etag
+        answer["Envoi-Time"] = words.time_of_day(clock.now(), seconds=True)
+        return answer
+    return delivery_tabs.show(request, "delivery/failures_page.html", delivery, actor, "dashboard", context)
+
+
+@under(Word.DELIVERIES)
+@require_GET
 def ask(request: HttpRequest, number: int, command: str) -> HttpResponse:
     """Ask before something that touches people or cannot be taken back."""
     actor = actor_of_request(request)
     delivery = delivery_tabs.find(number, actor)
-    may = delivery_tabs.possible(delivery, actor)
+    may = deliveries.possible(delivery, actor)
     if command not in may:
         raise Conflict(_("This cannot be done with %(name)s now.") % {"name": delivery.label})
     dialog = request.headers.get("HX-Target") == "dialog"
@@ -110,11 +129,15 @@ def _do(request: HttpRequest, delivery: Delivery, actor: Actor) -> tuple[str, st
         case "delete":
             deliveries.delete(delivery, actor=actor)
             return _("%(name)s is deleted.") % {"name": delivery.label}, tree.address_of(delivery.folder)
-        case "pause" | "resume" | "stop" as command:
-            verb: Any = getattr(deliveries, command, None)
-            if verb is None:
-                raise Invalid(_("Nothing was chosen that could be done."))
+        case "pause" | "resume" | "stop" | "reset" as command:
+            verb: Any = getattr(deliveries, command)
             verb(delivery, actor=actor)
             return delivery_tabs.done(command), here
+        case "duplicate" | "resend" as command:
+            make: Any = getattr(deliveries, command)
+            made = make(delivery, actor=actor)
+            return _("%(label)s is made.") % {"label": made.label}, reverse(
+                "delivery:delivery", args=[made.pk]
+            )
         case _:
             raise Invalid(_("Nothing was chosen that could be done."))

@@ -10,27 +10,22 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 from django.utils.translation import ngettext, pgettext
 
 from envoi.console import explorer, live, words
 from envoi.console.faces import Face
-from envoi.kernel import folders
 from envoi.kernel.errors import NotFound
-from envoi.kernel.folders import Access
-from envoi.kernel.rights import Actor, Right
+from envoi.kernel.rights import Actor
 from envoi.packages.delivery.console import timeline
 from envoi.packages.delivery.models import (
     Channel,
     Delivery,
     DeliveryMode,
-    DeliveryRun,
     DeliveryState,
-    JobLevel,
     JobLog,
-    RunStep,
 )
 from envoi.packages.delivery.services import deliveries
 from envoi.packages.delivery.services.deliveries import states
@@ -96,6 +91,9 @@ TABS: list[DeliveryTab] = [
     DeliveryTab("sending", lazy("Sending"), "delivery:delivery-sending", _always),
     DeliveryTab("proofs", lazy("Proofs"), "delivery:delivery-proofs", _sends),
     DeliveryTab("approval", lazy("Approval"), "delivery:delivery-approval", _always),
+    DeliveryTab("logs", lazy("Logs"), "delivery:delivery-logs", _sends),
+    DeliveryTab("exclusions", lazy("Exclusions"), "delivery:delivery-exclusions", _sends),
+    DeliveryTab("audit", lazy("Audit"), "delivery:delivery-audit", _always),
 ]
 """In the order of the page. A tab whose address is not there is not drawn."""
 
@@ -126,24 +124,9 @@ def face(state: int) -> Face:
     )
 
 
-def possible(delivery: Delivery, actor: Actor) -> set[str]:
-    """Return the names of the commands that the actor may give now."""
-    found: set[str] = set()
-    if not folders.may(actor, delivery.folder, Access.WRITE):
-        return found
-    if actor.has(Right.PREPARE_DELIVERIES) and delivery.status in states.EDITABLE:
-        found |= set() if delivery.is_model else {"analyse"}
-        found |= set() if delivery.built_in else {"delete"}
-    if actor.has(Right.START_DELIVERIES) and delivery.status is DeliveryState.READY:
-        run = DeliveryRun.objects.filter(pk=delivery.run_id, step=RunStep.READY).first()
-        if run is not None and deliveries.worst(run) is not JobLevel.ERROR:
-            found.add("confirm")
-    return found
-
-
 def frame(request: HttpRequest, delivery: Delivery, actor: Actor, current: str) -> dict[str, Any]:
     """Return what the frame needs: head, commands, tabs. `current` is the name of the tab."""
-    may = possible(delivery, actor)
+    may = deliveries.possible(delivery, actor)
     return {
         "delivery": delivery,
         "face": face(delivery.state),
@@ -152,15 +135,24 @@ def frame(request: HttpRequest, delivery: Delivery, actor: Actor, current: str) 
         "channel_icon": CHANNEL_ICONS.get(delivery.message_type, "mail"),
         "commands": _commands(delivery, may),
         "more": [
-            (reverse("console:record-page", args=["nms", "delivery", delivery.pk]), _("Properties"), "draft"),
-            *([(_asking(delivery, "delete"), _delete_label(delivery), "x")] if "delete" in may else []),
+            (
+                False,
+                reverse("console:record-page", args=["nms", "delivery", delivery.pk]),
+                _("Properties"),
+                "draft",
+            ),
+            *(
+                (True, _asking(delivery, name), label, icon)
+                for name, label, icon in _more(delivery)
+                if name in may
+            ),
         ],
         "made_by": delivery.created_by,
         "started_by": _started_by(delivery),
         "tabs": [
-            (each.label, reverse(each.view, args=[delivery.pk]), each.name == current)
+            (each.label, address, each.name == current)
             for each in TABS
-            if each.shown(delivery)
+            if each.shown(delivery) and (address := _address(each, delivery))
         ],
         "crumbs": explorer.crumbs(request, delivery.folder, whole=True),
         "here": request.get_full_path(),
@@ -194,6 +186,13 @@ def show(
     return render(request, template, whole, status=400 if problem else 200)
 
 
+def _address(tab: DeliveryTab, delivery: Delivery) -> str:
+    try:
+        return reverse(tab.view, args=[delivery.pk])
+    except NoReverseMatch:
+        return ""
+
+
 def _commands(delivery: Delivery, may: set[str]) -> list[Command]:
     found: list[Command] = []
     if "resume" in may:
@@ -215,8 +214,13 @@ def _asking(delivery: Delivery, command: str) -> str:
     return reverse("delivery:delivery-ask", args=[delivery.pk, command])
 
 
-def _delete_label(delivery: Delivery) -> str:
-    return _("Delete this template") if delivery.is_model else _("Delete this delivery")
+def _more(delivery: Delivery) -> list[tuple[str, str, str]]:
+    return [
+        ("duplicate", pgettext("command", "Duplicate"), "dedup"),
+        ("resend", _("Send to those not reached"), "mail"),
+        ("reset", _("Back to editing"), "re"),
+        ("delete", _("Delete this template") if delivery.is_model else _("Delete this delivery"), "x"),
+    ]
 
 
 def _started_by(delivery: Delivery) -> str:
@@ -234,6 +238,9 @@ def asked(delivery: Delivery, command: str, may: set[str]) -> dict[str, Any]:
         "pause": _("Pause “%(name)s”?"),
         "stop": _("Stop “%(name)s”?"),
         "delete": _("Delete “%(name)s”?"),
+        "duplicate": _("Duplicate “%(name)s”?"),
+        "resend": _("Send “%(name)s” to those not reached?"),
+        "reset": _("Bring “%(name)s” back to editing?"),
     }
     effects = {
         "pause": ngettext(
@@ -247,20 +254,30 @@ def asked(delivery: Delivery, command: str, may: set[str]) -> dict[str, Any]:
             left,
         ),
         "delete": _("The nightly cleanup then removes it with its logs."),
+        "duplicate": _("A copy with the same target, content and settings is made. Nothing is sent by it."),
+        "resend": _(
+            "A new delivery is made for those whose message failed, was cancelled or never left. "
+            "Nothing is sent until it is confirmed."
+        ),
+        "reset": _("It is analysed anew before it can be sent. Nothing is sent until then."),
     }
     verbs = {
-        "pause": pgettext("command", "Pause"),
-        "stop": _("Stop it for good"),
-        "delete": _("Delete it"),
+        "pause": (pgettext("command", "Pause"), "pause"),
+        "stop": (_("Stop it for good"), "stop"),
+        "delete": (_("Delete it"), "x"),
+        "duplicate": (pgettext("command", "Duplicate"), "dedup"),
+        "resend": (_("Make the delivery"), "mail"),
+        "reset": (_("Back to editing"), "re"),
     }
     if command not in questions:
         raise NotFound(_("Nothing was chosen that could be done."))
     return {
         "command": command,
         "question": questions[command] % name,
-        "effect": effects[command] % {"n": words.number(left)} if command != "delete" else effects[command],
-        "verb": verbs[command],
-        "verb_icon": {"pause": "pause", "stop": "stop", "delete": "x"}[command],
+        "effect": effects[command] % {"n": words.number(left)},
+        "verb": verbs[command][0],
+        "verb_icon": verbs[command][1],
+        "dangerous": command in ("stop", "delete"),
         "safer": (_("Pause instead"), _asking(delivery, "pause"))
         if command == "stop" and "pause" in may
         else None,
@@ -272,5 +289,6 @@ def done(command: str) -> str:
     return {
         "pause": _("Pause is asked. What is being sent at this moment is completed first."),
         "resume": _("The delivery goes on."),
+        "reset": _("It is being edited again."),
         "stop": _("Stop is asked. What is being sent at this moment is completed first."),
     }[command]
