@@ -75,6 +75,7 @@ def _mailbox(port: int) -> tuple[Field, ...]:
 
 
 _MID = ("mode", "mid")
+_EXTERNAL = ("mode", "external")
 _FDA = ("method", "fda")
 _METHOD = Field(
     "method",
@@ -110,6 +111,8 @@ _DECLARED = (
             ),
             Field("mirror_url", _("Address of the mirror page"), Kind.URL),
             Field("error_address", _("Error address"), longest=254),
+            Field("transfer", _("Account by which files are handed over"), Kind.ACCOUNT, only=_EXTERNAL),
+            Field("folder", _("Folder"), only=_EXTERNAL),
             Field("server", _("Address of the mid-sourcing server"), Kind.URL, only=_MID, required=True),
             Field("account", _("Account"), only=_MID, required=True, longest=255),
             Field("password", _("Password"), secret=True, only=_MID),

@@ -30,8 +30,8 @@ class DeliveryActivity(ActivityType):
     the internal name or number `delivery`; "script": whose number `deliveryScript` gives; "transition": of
     `vars.deliveryId`), `recipients` ("delivery", or "transition": the population that comes in), `script`
     (may set properties of `delivery`), `action` ("save", "estimate", "prepare", "proof", "start": prepare
-    and start), `waitForEnd` (a started one is waited for until it is finished), `keepTarget` (false: the
-    target is not recovered).
+    and start), `proof` (`mode`, `target`, `addresses` of a proof; seeds unless said), `waitForEnd` (a started
+    one is waited for until it is finished), `keepTarget` (false: the target is not recovered).
 
     Has no way out of its own; one that is drawn carries the target on with `deliveryId`, one of the kind
     *complement* those who were left out. It is fired when the delivery was started, not when it was sent. An

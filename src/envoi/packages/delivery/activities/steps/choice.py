@@ -15,7 +15,6 @@ from envoi.kernel.errors import Invalid, NotFound
 from envoi.kernel.models import Folder
 from envoi.packages.delivery.models import Delivery, Kind
 from envoi.packages.delivery.services import deliveries
-from envoi.packages.delivery.services.deliveries import states
 
 SOURCES = ("transition", "explicit", "script", "template")
 RECIPIENTS = ("delivery", "transition")
@@ -100,12 +99,12 @@ def made(ctx: TaskContext, of: Delivery, *, kind: Kind = Kind.SINGLE, label: str
     found = deliveries.create(
         of,
         actor=ctx.actor,
-        label=label or text(ctx, "label") or ctx.activity.label or of.label,
+        label=(label or text(ctx, "label") or ctx.activity.label or of.label)[:128],
         folder=_folder(ctx),
+        kind=kind,
+        workflow_id=ctx.workflow_id,
+        parent_id=None if kind is Kind.SINGLE else of.pk,
     )
-    parent = None if kind is Kind.SINGLE else of.pk
-    Delivery.objects.filter(pk=found.pk).update(kind=kind, workflow_id=ctx.workflow_id, parent_id=parent)
-    found.refresh_from_db()
     ctx.info(_("Delivery '%(delivery)s' (%(name)s) made"), delivery=found.label, name=found.internal_name)
     return found
 
@@ -148,7 +147,7 @@ def scripted(ctx: TaskContext, delivery: Delivery) -> Delivery:
         delivery = deliveries.change(delivery, given, actor=ctx.actor)
     entries = _at(after, "variables/_var")
     if entries != before["variables"]["_var"]:
-        _set_variables(ctx, delivery, entries)
+        return _set_variables(ctx, delivery, entries)
     return delivery
 
 
@@ -213,15 +212,12 @@ def _value(field: str, said: Any) -> Any:
     return "" if said is None else str(said)
 
 
-def _set_variables(ctx: TaskContext, delivery: Delivery, entries: Any) -> None:
+def _set_variables(ctx: TaskContext, delivery: Delivery, entries: Any) -> Delivery:
     found: dict[str, str] = {}
     for number, each in enumerate(cast("list[Any]", entries) if isinstance(entries, list) else []):
         entry = cast("Mapping[str, Any]", each) if isinstance(each, Mapping) else {}
         found[str(entry.get("name") or f"var{number + 1}")] = str(entry.get("stringValue") or "")
-    if delivery.status not in states.EDITABLE:
-        raise Failed(f"The delivery {delivery.label} cannot be changed any more.")
-    Delivery.objects.filter(pk=delivery.pk).update(variables=found)
-    delivery.variables = found
+    return deliveries.change(delivery, {"variables": found}, actor=ctx.actor)
 
 
 def found_by(ctx: TaskContext, of: Delivery, label: str) -> Delivery:

@@ -97,8 +97,25 @@ def run_of(ctx: TaskContext, delivery: Delivery) -> DeliveryRun | None:
 
 
 def proofed(ctx: TaskContext, delivery: Delivery) -> Outcome | None:
-    """Send a proof of a delivery; None when it is on its way."""
-    raise Failed("Proofs of deliveries are not sent by workflows yet.")
+    """Send a proof of a delivery; None when it is on its way, as it is when its analysis has no error."""
+    proof = Delivery.objects.filter(pk=ctx.memory.get("proof")).first()
+    if proof is None:
+        said = ctx.parameters.get("proof") or {}
+        made = deliveries.prove(
+            delivery,
+            said.get("mode", "seeds"),
+            actor=ctx.actor,
+            target=said.get("target"),
+            addresses=said.get("addresses") or (),
+        )
+        ctx.memory["proof"] = made.pk
+        return later(ctx)
+    if proof.status in GONE_OUT:
+        return None
+    run = DeliveryRun.objects.filter(pk=proof.run_id).first()
+    if run is not None and run.step >= RunStep.READY:
+        raise failure(proof, run)
+    return later(ctx)
 
 
 def begin(ctx: TaskContext, delivery: Delivery, *, estimate: bool = False) -> Outcome:

@@ -1,4 +1,4 @@
-"""Whom a delivery is for, as the population that goes on: `tableName`, `schema`, `recCount` (engine.md §6.5)."""
+"""Whom a delivery is for, as the population that goes on (engine.md §6.5)."""
 
 from typing import Any
 

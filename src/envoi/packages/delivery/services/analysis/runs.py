@@ -30,7 +30,7 @@ from envoi.packages.delivery.models import (
     RuleType,
     RunStep,
 )
-from envoi.packages.delivery.services import content, typologies
+from envoi.packages.delivery.services import content, extractions, typologies
 from envoi.packages.delivery.services.analysis import (
     choosing,
     continuous,
@@ -251,15 +251,20 @@ def _end(run: DeliveryRun, actor: Actor) -> None:
         if not counts["deliver"] and not counts["seeds"]:
             job_log.write(delivery, "nobody", actor=actor, run=run, level=JobLevel.ERROR)
         job_log.write(delivery, "ready", actor=actor, run=run, count=counts["deliver"])
+        wrong = job_log.worst(run) is JobLevel.ERROR
+        extracted = DeliveryMode(delivery.delivery_mode) is DeliveryMode.EXTERNAL and not wrong
         states.move(
             delivery,
-            DeliveryState.READY,
+            DeliveryState.EXTRACTION if extracted else DeliveryState.READY,
             **continuous.totals(delivery, run),
         )
-        if job_log.worst(run) is JobLevel.ERROR and continuous.fall_back(delivery, run):
+        if wrong and continuous.fall_back(delivery, run):
             _reach(run, RunStep.FAILED, ended_at=clock.now())
             return
         _reach(run, RunStep.READY, ended_at=clock.now())
+        if extracted:
+            extractions.begin(run)
+            return
         starting.after_analysis(delivery, run, actor=actor)
 
 

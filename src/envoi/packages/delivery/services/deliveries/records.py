@@ -218,6 +218,10 @@ def _checked(values: Mapping[str, Any], *, proof: bool) -> dict[str, Any]:
         sending.read(given["sending"])
     if "approvals" in given:
         approvals.read(given["approvals"])
+    if "extraction" in given:
+        from envoi.packages.delivery.services.extractions.definition import read as read_extraction
+
+        read_extraction(given["extraction"])
     return given
 
 
