@@ -27,9 +27,10 @@ class Exchange:
         self._throttle = throttle
         self._opened: dict[Path, datetime] = {}
 
-    def work(self, reasons: Mapping[Path, str], *, moment: datetime, now: float) -> None:
+    def work(self, *, moment: datetime, now: float) -> None:
         """Once at the start of a sender, then every minute or so: blocks of the table hold here too, ours are
-        written down with their reasons, what an operator lifted is opened. Safe to run again.
+        written down with their reasons, what an operator lifted is opened. Safe to run again, also beside the
+        loop that sends.
 
         `now` is the monotonic time of `moment`.
         """
@@ -50,7 +51,7 @@ class Exchange:
             for path, seconds in throttle.blocked(now=now).items()
             if seconds >= SHORTEST and path not in known
         }
-        note({path: (seconds, reasons.get(path, "")) for path, seconds in fresh.items()}, moment=moment)
+        note({path: (seconds, throttle.reason(path)) for path, seconds in fresh.items()}, moment=moment)
 
 
 def note(found: Mapping[Path, tuple[float, str]], *, moment: datetime) -> None:

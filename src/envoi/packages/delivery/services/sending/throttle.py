@@ -108,6 +108,7 @@ class _Window:
     blocked_until: float = 0.0
     room: int = 0
     room_until: float = 0.0
+    reason: str = ""
 
 
 class Throttle:
@@ -226,6 +227,7 @@ class Throttle:
             return
         slow_down = _SLOW_DOWN.fullmatch(reply.enhanced) and not _GREYLISTED.search(reply.text)
         if reply.ends_session or slow_down:
+            window.reason = str(reply)
             self.back_off(host, source, now=now)
         recent = {
             number: counts for number, counts in window.results.items() if number > slice_ - SLICES_PER_HOUR
@@ -235,6 +237,7 @@ class Throttle:
         errors = sum(counts[1] for counts in recent.values())
         if total >= _FEWEST and errors >= _WORST_RATIO * total:
             window.blocked_until = now + _BLOCKED
+            window.reason = f"{errors} of {total} refused, the last with: {reply}"
             window.results = {}
 
     def back_off(self, host: str, source: Source, *, now: float) -> None:
@@ -273,9 +276,14 @@ class Throttle:
         """
         return {
             path: window.blocked_until - now
-            for path, window in self._windows.items()
+            for path, window in list(self._windows.items())
             if window.blocked_until > now
         }
+
+    def reason(self, path: tuple[str, int]) -> str:
+        """Return what was said last that blocked a path."""
+        window = self._windows.get(path)
+        return window.reason if window else ""
 
     def block(self, path: tuple[str, int], seconds: float, *, now: float) -> None:
         """Block a path, as `blocked` names it; 0 seconds opens it."""

@@ -26,8 +26,9 @@ from envoi.packages.delivery.services.routing import (
     routes,
 )
 from envoi.packages.delivery.services.sending.dkim import sign
+from envoi.packages.delivery.services.sending.replies import Reply
 from envoi.packages.delivery.services.sending.smtp import Tls
-from envoi.packages.delivery.services.sending.throttle import Throttle
+from envoi.packages.delivery.services.sending.throttle import Rule, Source, Throttle
 
 pytestmark = pytest.mark.django_db
 
@@ -230,30 +231,32 @@ def test_blocks_are_shared_by_senders_and_lifted_once(config: Config, clock: Any
     moment = datetime(2026, 11, 3, 12, tzinfo=UTC)
     clock.move_to(moment)
     path = ("*.there.example", 1)
-    first, second = Throttle(), Throttle()
+    first, second = Throttle([Rule("*.there.example")]), Throttle([Rule("*.there.example")])
     mine, other = blocks.Exchange(first), blocks.Exchange(second)
-    first.block(path, 7200, now=0.0)
+    source = Source("192.0.2.1", 1, "us.example")
+    for _ in range(300):
+        first.ended("a.there.example", source, good=False, reply=Reply(550, "5.7.1 no"), now=0.0)
     first.block(("a.small.example", 1), 20, now=0.0)
-    mine.work({path: "421 4.7.0 too much"}, moment=moment, now=0.0)
+    mine.work(moment=moment, now=0.0)
     (row,) = blocks.current()
     assert (row.mx, row.public_id, row.reason, row.until) == (
         *path,
-        "421 4.7.0 too much",
-        moment + timedelta(hours=2),
+        "300 of 300 refused, the last with: 550 5.7.1 no",
+        moment + timedelta(hours=3),
     )
-    other.work({}, moment=moment, now=500.0)
-    assert second.blocked(now=500.0) == {path: 7200.0}
+    other.work(moment=moment, now=500.0)
+    assert second.blocked(now=500.0) == {path: 10_800.0}
     blocks.lift(row.mx_block_id, actor=admin_actor())
     assert blocks.current() == []
-    mine.work({}, moment=moment, now=60.0)
+    mine.work(moment=moment, now=60.0)
     assert first.blocked(now=60.0) == {}
     # What is blocked again after that stays so, and is noted anew.
     first.block(path, 10_800, now=60.0)
-    mine.work({}, moment=moment, now=61.0)
-    mine.work({}, moment=moment, now=62.0)
+    mine.work(moment=moment, now=61.0)
+    mine.work(moment=moment, now=62.0)
     assert path in first.blocked(now=62.0)
     assert MxBlock.objects.get().lifted_at is None
-    other.work({}, moment=moment, now=501.0)
+    other.work(moment=moment, now=501.0)
     assert second.blocked(now=501.0)[path] > 10_000
 
 
