@@ -31,6 +31,7 @@ def programs(home: Path, config: Config, only: Sequence[str] = ()) -> tuple[Prog
             overlap_seconds=24 * HOUR,
         ),
         Program("sender", (*envoi, "sender"), count=config.sending.processes, stop_seconds=60),
+        Program("inmail", (*envoi, "inmail"), count=min(config.inbound.processes, 1), stop_seconds=30),
     )
     known = [program.name for program in table]
     for name in only:

@@ -1,21 +1,54 @@
-"""`envoi inmail`: mails that come back. `classify` shows what the bounce engine makes of them."""
+"""`envoi inmail`: takes in mails that come back; `classify` shows what the bounce engine makes of them."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from envoi.cli.main import emit_json, json_option
-from envoi.kernel.errors import NotFound
+from envoi.cli.main import Context, emit_json, json_option
+from envoi.cli.worker import keep_alive
+from envoi.kernel.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from envoi.packages.delivery.services.bounces import Verdict
 
 
-@click.group()
-def inmail() -> None:
-    """Read mails that come back."""
+@click.group(invoke_without_command=True)
+@click.option("--once", is_flag=True, help="Go once through everything that waits, then end.")
+@click.pass_context
+def inmail(ctx: click.Context, once: bool) -> None:
+    """Take in mails that come back until told to stop."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from envoi.app import logs
+
+    context: Context = ctx.obj
+    instance = context.setup()
+    logs.configure_from_environment(instance.config.log, context.home, process="inmail")
+    if "delivery" not in instance.packages:
+        if logs.PROCESS_VARIABLE not in os.environ:
+            raise Conflict("This instance has not installed the package delivery, which takes in mails.")
+        told = threading.Event()  # `up` starts it whatever is installed
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: told.set())
+        told.wait()
+        return
+    from envoi.packages.delivery.services.inbound.process import Process
+
+    process = Process(instance.config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: process.stop())
+    if once:
+        while process.once():
+            pass
+        return
+    if instance.lease is not None and logs.PROCESS_VARIABLE not in os.environ:
+        threading.Thread(target=keep_alive, args=(instance.lease,), name="keeper", daemon=True).start()
+    process.run()
 
 
 @inmail.command()

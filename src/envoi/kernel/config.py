@@ -114,6 +114,29 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True)
+class InboundConfig:
+    """`[inbound]`: where mails that come back are taken from, and what becomes of those for people."""
+
+    processes: int = 1
+    """1 or 0: whether this host takes mail."""
+    account: str = "defaultPopAccount"
+    """The external account of the mailbox; one that is not there, or is disabled, is passed over."""
+    poll_seconds: int = 300
+    maildir: str = ""
+    """A Maildir that a mail server of this host fills."""
+    listen: str = ""
+    """A host:port at which mail of the bounce domain is taken by SMTP and LMTP; empty: none."""
+    certificate: str = ""
+    """A PEM file with certificate and key, for STARTTLS there."""
+    errors_to: str = ""
+    """Address for errors: who gets replies, and mails that are about no message."""
+    forward_to: str = ""
+    """Who gets every mail, in place of the address for errors."""
+    trust_addresses: bool = False
+    """Whether a bounce is believed that names an address and no message of ours: anybody can make one up."""
+
+
+@dataclass(frozen=True)
 class LogConfig:
     """`[log]`: `format` is `console` or `json`."""
 
@@ -154,6 +177,7 @@ class Config:
     smtp: SmtpConfig = field(default_factory=SmtpConfig)
     worker: WorkerConfig = field(default_factory=WorkerConfig)
     sending: SendingConfig = field(default_factory=SendingConfig)
+    inbound: InboundConfig = field(default_factory=InboundConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     log: LogConfig = field(default_factory=LogConfig)
@@ -173,6 +197,7 @@ SECTIONS: dict[str, type[Any]] = {
     "smtp": SmtpConfig,
     "worker": WorkerConfig,
     "sending": SendingConfig,
+    "inbound": InboundConfig,
     "tracking": TrackingConfig,
     "network": NetworkConfig,
     "log": LogConfig,

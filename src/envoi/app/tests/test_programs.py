@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 
 from envoi.app.programs import programs
-from envoi.kernel.config import Config, WorkerConfig
+from envoi.kernel.config import Config, InboundConfig, SendingConfig, WorkerConfig
 from envoi.kernel.errors import NotFound
 
 
 def test_web_stops_first_and_workers_are_as_many_as_configured(tmp_path):
     config = Config(home=tmp_path, worker=WorkerConfig(processes=3, recycle_hours=12))
-    web, worker = programs(tmp_path, config)
+    web, worker, sender, inmail = programs(tmp_path, config)
+    assert (sender.names(), inmail.names()) == (["sender"], ["inmail"])
     assert (web.name, web.names(), web.reload_signal) == ("web", ["web"], signal.SIGHUP)
     assert worker.names() == ["worker-1", "worker-2", "worker-3"]
     assert (worker.recycle_seconds, worker.reload_signal) == (43_200, None)
@@ -24,7 +25,14 @@ def test_web_stops_first_and_workers_are_as_many_as_configured(tmp_path):
 def test_a_choice_of_them_can_be_named_and_none_is_none(tmp_path):
     config = Config(home=tmp_path)
     assert [each.name for each in programs(tmp_path, config, ["worker"])] == ["worker"]
-    without = replace(config, worker=WorkerConfig(processes=0))
+    without = replace(
+        config,
+        worker=WorkerConfig(processes=0),
+        sending=SendingConfig(processes=0),
+        inbound=InboundConfig(processes=0),
+    )
     assert [each.name for each in programs(tmp_path, without)] == ["web"]
-    with pytest.raises(NotFound, match=r"There is no process 'wrker'; known are web, worker\."):
+    with pytest.raises(
+        NotFound, match=r"There is no process 'wrker'; known are web, worker, sender, inmail\."
+    ):
         programs(tmp_path, config, ["wrker"])

@@ -167,14 +167,14 @@ def test_an_instance_goes_up_tells_how_it_stands_and_goes_down_without_a_trace(
     assert status["database"]["embedded"] is True
     assert status["database"]["size_bytes"] > 1_000_000
     processes = {each["name"]: each for each in status["processes"]}
-    assert set(processes) == {"up", "web", "worker", "sender", "postgres"}
+    assert set(processes) == {"up", "web", "worker", "sender", "inmail", "postgres"}
     assert all(each["state"] == "running" and alive(each["pid"]) for each in processes.values())
     assert all({"name", "pid", "state", "since"} <= set(each) for each in processes.values())
     assert processes["up"]["pid"] == up.process.pid
 
     shown = run_envoi("status", home=up.home, env=environment, code=0).out
-    listed = [line.split()[0] for line in shown.splitlines()[-5:]]
-    assert listed == ["up", "web", "worker", "sender", "postgres"]
+    listed = [line.split()[0] for line in shown.splitlines()[-6:]]
+    assert listed == ["up", "web", "worker", "sender", "inmail", "postgres"]
 
     assert up.get("/healthz") == (200, "ok\n")
     code, figures = up.get("/metrics")

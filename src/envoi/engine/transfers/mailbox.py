@@ -22,12 +22,16 @@ LONGEST = 32 << 20
 class Mailbox(Protocol):
     """An open mailbox."""
 
-    def ids(self) -> list[str]:
-        """Return the ids of the messages, the oldest first."""
+    def ids(self, most: int | None = None) -> list[str]:
+        """Return the ids of the messages, the oldest first; with `most` of so many at most."""
         ...
 
     def message(self, id: str) -> bytes | None:
         """Return a message; None for one that is gone or too long."""
+        ...
+
+    def beginning(self, id: str, most: int) -> bytes | None:
+        """Return about the first `most` bytes of a message, however long it is; None for one that is gone."""
         ...
 
     def delete(self, id: str) -> None:
@@ -73,6 +77,13 @@ class _PopSession(poplib.POP3):
     def _create_socket(self, timeout: float | None) -> socket.socket:
         return self.line
 
+    def _getline(self) -> tuple[bytes, int]:
+        # The library's own gives up at 2,048 bytes, and with it the session: one mail could block a mailbox.
+        line = self.file.readline(LONGEST)
+        if not line:
+            raise poplib.error_proto("the server has ended the session")
+        return line.rstrip(b"\r\n"), len(line)
+
 
 class _ImapSession(imaplib.IMAP4):
     """IMAP on a connection that there is; `host` is the name that STARTTLS expects in the certificate."""
@@ -94,8 +105,20 @@ class _Pop3:
         }
         self.sizes = {int(n): int(size) for n, size in (x.split()[:2] for x in session.list()[1])}
 
-    def ids(self) -> list[str]:
-        return list(self.numbers)
+    def ids(self, most: int | None = None) -> list[str]:
+        return list(self.numbers)[:most]
+
+    def beginning(self, id: str, most: int) -> bytes | None:
+        number = self.numbers.get(id)
+        if number is None:
+            return None
+        if self.sizes.get(number, 0) <= most:
+            return b"\r\n".join(self.session.retr(number)[1]) + b"\r\n"
+        try:
+            lines = self.session.top(number, most // 50)[1]
+        except poplib.error_proto:  # not every server has this command
+            lines = self.session.retr(number)[1]
+        return (b"\r\n".join(lines) + b"\r\n")[:most]
 
     def message(self, id: str) -> bytes | None:
         number = self.numbers.get(id)
@@ -109,25 +132,33 @@ class _Pop3:
 
 
 class _Imap:
-    def __init__(self, session: imaplib.IMAP4) -> None:
+    def __init__(self, session: imaplib.IMAP4, count: int) -> None:
         self.session = session
+        self.count = count
         # Ids count only as long as the mailbox keeps its own number.
         validity = session.response("UIDVALIDITY")[1]
         self.prefix = (validity[0].decode() if validity and isinstance(validity[0], bytes) else "0") + "."
 
-    def ids(self) -> list[str]:
-        _status, found = self.session.uid("SEARCH", "ALL")
+    def ids(self, most: int | None = None) -> list[str]:
+        # The answer is one line, and a full mailbox makes it longer than the library takes.
+        within = "ALL" if most is None else f"1:{min(most, self.count)}"
+        if most is not None and not self.count:
+            return []
+        _status, found = self.session.uid("SEARCH", within)
         return [f"{self.prefix}{uid.decode()}" for uid in (found[0] or b"").split()]
 
     def message(self, id: str) -> bytes | None:
+        body = self.beginning(id, LONGEST + 1)
+        return body if body is not None and len(body) <= LONGEST else None
+
+    def beginning(self, id: str, most: int) -> bytes | None:
         uid = id.removeprefix(self.prefix)
         if not id.startswith(self.prefix) or not uid.isdecimal():
             return None
-        _status, found = self.session.uid("FETCH", uid, f"(BODY.PEEK[]<0.{LONGEST + 1}>)")
+        _status, found = self.session.uid("FETCH", uid, f"(BODY.PEEK[]<0.{most}>)")
         for part in cast("list[object]", found):
             if isinstance(part, tuple):
-                body = cast("tuple[bytes, bytes]", part)[1]
-                return body if len(body) <= LONGEST else None
+                return cast("tuple[bytes, bytes]", part)[1]
         return None
 
     def delete(self, id: str) -> None:
@@ -159,8 +190,9 @@ def _imap(account: Credentials, line: socket.socket) -> Generator[Mailbox]:
         if account.text("security") == "starttls":
             session.starttls(ssl_context=context(verify=account.on("verify")))
         session.login(account.text("account"), account.secret("password"))
-        session.select("INBOX")
-        yield _Imap(session)
+        _status, found = session.select("INBOX")
+        count = int(found[0]) if found and found[0] else 0
+        yield _Imap(session, count)
         session.expunge()
         session.logout()
     finally:

@@ -5,7 +5,7 @@ Without a database. Whatever the bytes are, reading them ends: only the beginnin
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +22,11 @@ HEAD: Final = 1 << 20
 """Bytes of a mail that are looked at."""
 EXCERPT: Final = 4_000
 _ARRIVED_AT: Final = ("x-original-to", "delivered-to", "envelope-to", "x-rcpt-to", "to", "cc")
-_FORM = re.compile(r"\b[bu]-_?[0-9a-z]{1,13}-_?[0-9a-z]{1,13}-[0-9a-f]{10}@", re.IGNORECASE)
+_SENT: Final = ("return-path", "message-id")
+_ANSWERED: Final = ("in-reply-to", "references")
+_FORM = re.compile(
+    r"\b[bu]-_?[0-9a-z]{1,13}-_?[0-9a-z]{1,13}-[0-9a-f]{10}@[^\s<>()\[\],;:\"@]{1,255}", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,12 @@ def read(raw: bytes, identity: Identity, rules: Rules | None = None) -> Letter:
     """Return what the bytes of a mail are. Never raises, like what it asks."""
     head = raw[:HEAD].replace(b"\x00", b"")
     mail = parse(head)
-    wants_out = _first(_addresses(mail), identity.unsubscribes)
+    named = _named(mail)
+    wants_out = _first(named, identity.unsubscribes)
     verdict = bounces.classify(head, rules)
     log = (
         wants_out
+        or _first(named, identity.read)
         or bounces.by_return_address(mail, identity.read)
         or bounces.by_message_id(mail, identity.read)
     )
@@ -78,7 +84,7 @@ def read(raw: bytes, identity: Identity, rules: Rules | None = None) -> Letter:
         excerpt=_clean(said if kind is InboundKind.BOUNCE else mail.text.strip(), lines=True)[:EXCERPT],
         log=log,
         about=verdict.recipients,
-        foreign=log is None and any(_FORM.search(each) for each in _named(mail)),
+        foreign=log is None and bool(named),
         automatic=_automatic(mail),
     )
 
@@ -107,24 +113,19 @@ def _automatic(mail: Mail) -> bool:
     )
 
 
-def _addresses(mail: Mail) -> Iterator[str]:
-    for name in _ARRIVED_AT:
-        for value in mail.headers.get(name, ())[:20]:
-            yield from ADDRESSES.findall(readable(value))
+def _named(mail: Mail) -> list[str]:
+    """Return the addresses and ids in our form that its headers bear, whose domain may have no dot."""
+    return [
+        found
+        for fields, names in ((mail.headers, _ARRIVED_AT), (mail.original, _SENT), (mail.headers, _ANSWERED))
+        for name in names
+        for value in fields.get(name, ())[:20]
+        for found in _FORM.findall(value[:20_000])[:20]
+    ]
 
 
-def _named(mail: Mail) -> Iterator[str]:
-    for fields in (mail.headers, mail.original):
-        for name in (*_ARRIVED_AT, "message-id", "in-reply-to", "references", "return-path"):
-            yield from fields.get(name, ())[:20]
-
-
-def _first(values: Iterator[str], ask: Callable[[str], Log | None]) -> Log | None:
-    for value in values:
-        found = ask(value)
-        if found is not None:
-            return found
-    return None
+def _first(values: Iterable[str], ask: Callable[[str], Log | None]) -> Log | None:
+    return next((found for value in values if (found := ask(value)) is not None), None)
 
 
 def _clean(text: str, *, lines: bool = False) -> str:
