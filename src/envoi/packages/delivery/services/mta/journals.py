@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.db import connection, transaction
@@ -77,7 +77,7 @@ def take_over(where: Path, runs: Runs, *, now: datetime) -> list[TakenOver]:
             with transaction.atomic():
                 settling.locked(path.stem, now)
                 doubts = list(_in_doubt(path))
-                settling.apply(doubts, runs, now=now)
+                settling.apply(doubts, runs, now=now, again=timedelta(0))
                 freed = _end(path.stem)
             found.append(TakenOver(path.stem, freed, len(doubts)))
             logger.warning(
@@ -123,7 +123,7 @@ def give_up(host: str, runs: Runs, *, now: datetime) -> list[TakenOver]:
                 _doubtful(run, id, attempts + 1, repeat, now)
                 for run, id, attempts, repeat in _leased(journal, runs)
             ]
-            settling.apply(doubts, runs, now=now)
+            settling.apply(doubts, runs, now=now, again=timedelta(0))
             freed = parts.free_all(journal)
             SenderProcess.objects.filter(pk=journal).delete()
         found.append(TakenOver(journal, freed, len(doubts)))

@@ -36,7 +36,8 @@ class Part:
 def claim(journal: str, *, most: int, now: datetime, refused: Sequence[int] = ()) -> list[Part]:
     """Lease free parts whose time has come, about `most` messages, the most urgent first; return them.
 
-    Without those of the deliveries `refused`. What starts by this is in progress from now on. In the caller's
+    A part is due at its own date, which may lie before the contact date (local time), else at that. Those that
+    have missed their date are left to who decides about it. Without those of the deliveries `refused`. What starts by this is in progress from now on. In the caller's
     transaction. A delivery that was paused meanwhile keeps its parts.
     """
     with connection.cursor() as cursor:
@@ -44,10 +45,13 @@ def claim(journal: str, *, most: int, now: datetime, refused: Sequence[int] = ()
             """WITH free AS (
                  SELECT p.delivery_part_id, p.quantity, d.priority, d.contact_date FROM nms_delivery_part p
                  JOIN nms_delivery d USING (delivery_id)
-                 WHERE p.journal = '' AND (p.due_at IS NULL OR p.due_at <= %(now)s)
+                 WHERE p.journal = ''
+                   AND coalesce(p.due_at, CASE WHEN NOT p.retry THEN d.contact_date END, %(now)s) <= %(now)s
+                   AND (d.broad_start IS NOT NULL OR NOT EXISTS (
+                     SELECT 1 FROM nms_delivery_schedule s
+                     WHERE s.delivery_id = d.delivery_id AND s.start_before <= %(now)s))
                    AND d.state = ANY(%(states)s) AND d.state > 0 AND d.state < 85 AND NOT d.is_model
                    AND d.message_type = %(channel)s AND d.delivery_mode = %(bulk)s
-                   AND (d.contact_date IS NULL OR d.contact_date <= %(now)s)
                    AND (d.validity IS NULL OR d.validity > %(now)s)
                    AND d.delivery_id <> ALL(%(refused)s::bigint[])
                  ORDER BY d.priority DESC, d.contact_date NULLS FIRST, p.delivery_part_id

@@ -128,8 +128,11 @@ def _reach(journal: str, place: int, settled: int) -> None:
         )
 
 
-def apply(entries: Iterable[Entry], runs: Runs, *, now: datetime) -> Done:
-    """Settle outcomes, in the caller's transaction. Lines of messages that were begun say nothing here."""
+def apply(entries: Iterable[Entry], runs: Runs, *, now: datetime, again: timedelta = _DOUBT_AGAIN) -> Done:
+    """Settle outcomes, in the caller's transaction. Lines of messages that were begun say nothing here.
+
+    `again`: when a message in doubt is repeated, after its last attempt.
+    """
     last: dict[tuple[int, int], Entry] = {}
     for entry in entries:
         if entry.kind != journals.BEGUN and entry.kind != State.UNSENT:
@@ -138,7 +141,7 @@ def apply(entries: Iterable[Entry], runs: Runs, *, now: datetime) -> Done:
         return Done()
     known = runs.of({run for run, _ in last})
     told = [entry for entry in last.values() if entry.run in known]
-    changes = _changes(told, known)
+    changes = _changes(told, known, again)
     changed = _write(changes, now)
     _bear(changed, now)
     final = [(each.run.id, each.entry.id) for each in changes if each.retry is None]
@@ -154,7 +157,7 @@ def apply(entries: Iterable[Entry], runs: Runs, *, now: datetime) -> Done:
     )
 
 
-def _changes(entries: Sequence[Entry], runs: dict[int, Run]) -> list[Change]:
+def _changes(entries: Sequence[Entry], runs: dict[int, Run], again: timedelta) -> list[Change]:
     bad = [entry for entry in entries if entry.kind in (State.FAILED, State.DEFERRED)]
     verdicts = dict(
         zip(
@@ -172,17 +175,18 @@ def _changes(entries: Sequence[Entry], runs: dict[int, Run]) -> list[Change]:
             runs[entry.run],
             verdicts.get((entry.run, entry.id), _NOTHING),
             first.get((entry.run, entry.id)),
+            again,
         )
         for entry in entries
     ]
 
 
-def _change(entry: Entry, run: Run, verdict: Verdict, first: datetime | None) -> Change:
+def _change(entry: Entry, run: Run, verdict: Verdict, first: datetime | None, later: timedelta) -> Change:
     """Return what an outcome means for its message."""
     if entry.kind == State.SENT:
         return Change(run, entry, int(MessageStatus.SENT), _NOTHING, 0, None)
     if entry.kind == State.IN_DOUBT:
-        return _doubt(entry, run)
+        return _doubt(entry, run, later)
     again = Retry(
         entry.run, entry.id, run.delivery_id, entry.attempt, first or entry.at, entry.at, entry.at,
         repeat=entry.repeat,
@@ -208,11 +212,11 @@ def _lasting(entry: Entry, verdict: Verdict) -> bool:
     return not entry.code or verdict.failure_type == int(FailureType.UNDEFINED)
 
 
-def _doubt(entry: Entry, run: Run) -> Change:
+def _doubt(entry: Entry, run: Run, later: timedelta) -> Change:
     """Return what becomes of a message that may have arrived: sent again and marked, or held."""
     held = run.sending.doubt == "hold" or entry.attempt >= DOUBTFUL
     again = Retry(
-        entry.run, entry.id, run.delivery_id, entry.attempt, entry.at, entry.at, entry.at + _DOUBT_AGAIN,
+        entry.run, entry.id, run.delivery_id, entry.attempt, entry.at, entry.at, entry.at + later,
         held=held, repeat=not held or entry.repeat,
     )  # fmt: skip
     flags = int(Flag.HELD if held else Flag.REPEAT)

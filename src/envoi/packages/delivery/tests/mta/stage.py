@@ -48,7 +48,8 @@ class Got:
 
 @dataclass
 class Sink:
-    """`rcpt` and `dot`: replies by address, each used once from the left, then the usual one. DROP closes.
+    """`rcpt` and `dot`: replies by address, each used once from the left, then the usual one. DROP takes the
+    message and closes the connection.
 
     `gate`: as long as it is shut, no dot gets a reply.
     """
@@ -66,8 +67,11 @@ class Sink:
     def count(self) -> Counter[str]:
         return Counter(each.recipient for each in self.got)
 
-    def shut(self, *, to: bool = True) -> None:
-        self.loop.call_soon_threadsafe(self.gate.clear if to else self.gate.set)
+    def shut(self) -> None:
+        self.loop.call_soon_threadsafe(self.gate.clear)
+
+    def open(self) -> None:
+        self.loop.call_soon_threadsafe(self.gate.set)
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         sender = recipient = ""
@@ -91,10 +95,10 @@ class Sink:
                     await self.gate.wait()
                     self.waiting -= 1
                     reply = self._next(self.dot, recipient)
+                    if reply == DROP or reply.startswith(b"2"):
+                        self.got.append(Got(recipient, sender, data))
                     if reply == DROP:
                         return
-                    if reply.startswith(b"2"):
-                        self.got.append(Got(recipient, sender, data))
                 elif verb == b"QUIT":
                     writer.write(b"221 bye\r\n")
                     return
@@ -197,13 +201,13 @@ def people(count: int, **columns: Any) -> list[int]:
     return ids
 
 
-def confirmed(*, content: dict[str, str] | None = None, **columns: Any) -> Delivery:
+def confirmed(**columns: Any) -> Delivery:
     """Make a delivery to everybody, analysed and confirmed."""
     actor = admin_actor()
     made = deliveries.create(
         deliveries.find("mail", actor=actor), actor=actor, targeting={"filter": "@id > 0"}
     )
-    Delivery.objects.filter(pk=made.pk).update(**{**CONTENT, **(content or {}), **columns})
+    Delivery.objects.filter(pk=made.pk).update(**{**CONTENT, **columns})
     made.refresh_from_db()
     analysis.work(analysis.start(made, actor=actor, queue=False).pk, actor=actor)
     made.refresh_from_db()
@@ -222,3 +226,10 @@ def statuses(delivery: Delivery) -> Counter[int]:
 
 def parts(delivery: Delivery) -> int:
     return DeliveryPart.objects.filter(delivery=delivery).count()
+
+
+def wait(until: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < deadline, f"not true after {seconds} s"
+        time.sleep(0.02)
