@@ -33,6 +33,7 @@ COMMANDS = {
     "inmail": "inmail",
     "postgres": "postgres",
     "workflow": "workflow",
+    "delivery": "delivery",
     "import": "import_",
     "operator": "operator",
     "option": "option",

@@ -291,7 +291,7 @@ def _rows(delivery: Delivery, said: sending.Sending) -> tuple[list[Row], int]:
             Row(
                 each.number,
                 found["first"] if found else start + each.offset if start and not going else None,
-                words.duration(each.offset.total_seconds()) if each.offset else _("at once"),
+                words.duration(each.offset.total_seconds()) if each.offset else words.NONE,
                 each.count,
                 format_percent(each.count / whole, locale=words.locale(), decimal_quantization=False)
                 if whole

@@ -36,8 +36,8 @@ _NAME = re.compile(r"^[A-Za-z_][\w-]{0,63}$", re.ASCII)
 _CARRIED = (
     "code", "description", "message_type", "delivery_mode", "mapping", "priority", "validation_mode",
     "exclusion_log", "targeting", "subject", "from_name", "from_address", "reply_to", "html_source",
-    "text_source", "content_format", "content", "sending", "approvals", "extraction", "variables", "typology_id",
-    "weight",
+    "text_source", "content_format", "content", "sending", "approvals", "extraction", "variables",
+    "typology_id", "weight",
 )  # fmt: skip
 """What a copy takes from what it is made of. The quantity of a part is not (delivery.md §2.8)."""
 CONTENT = frozenset(

@@ -14,9 +14,11 @@ from envoi.kernel import audit, clock, folders
 from envoi.kernel.errors import Conflict
 from envoi.kernel.folders import Access
 from envoi.kernel.models import Folder
+from envoi.kernel.query.scope import quoted
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.models import (
     ApprovalStep,
+    Channel,
     Delivery,
     DeliveryMode,
     DeliveryPart,
@@ -24,8 +26,11 @@ from envoi.packages.delivery.models import (
     DeliverySchedule,
     DeliveryState,
     JobLevel,
+    MessageStatus,
     RunStep,
+    SenderProcess,
 )
+from envoi.packages.delivery.services import log_tables
 from envoi.packages.delivery.services.deliveries import approvals, job_log, records, states
 
 S = DeliveryState
@@ -99,6 +104,9 @@ def stop(delivery: Delivery, *, actor: Actor) -> None:
     with transaction.atomic():
         states.move(delivery, S.STOP_ASKED)
         _note(delivery, "stop", "Stop", actor)
+        if not _by_sender(delivery):
+            _cancel(delivery)
+            states.move(delivery, S.STOPPED, broad_end=clock.now())
 
 
 def reset(delivery: Delivery, *, actor: Actor) -> None:
@@ -135,14 +143,14 @@ def duplicate(
 
 def at_work(delivery: Delivery) -> bool:
     """Return whether a sender holds messages of a delivery, or one lives that may be about to take some."""
-    if DeliveryPart.objects.filter(delivery=delivery).exclude(journal="").exists():
-        return True
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT 1 FROM nms_sender WHERE seen_at > %s)",
-            [clock.now() - SEEN],
-        )
-        return cursor.fetchone() == (True,)
+    if not _by_sender(delivery):
+        return False
+    return DeliveryPart.objects.filter(delivery=delivery).exclude(journal="").exists() or sender_alive()
+
+
+def sender_alive() -> bool:
+    """Return whether a sender was seen a moment ago, on any host."""
+    return SenderProcess.objects.filter(seen_at__gt=clock.now() - SEEN).exists()
 
 
 def known_starters(delivery: Delivery) -> Mapping[str, str]:
@@ -169,6 +177,23 @@ def _only_scheduled(delivery: Delivery) -> bool:
     return DeliverySchedule.objects.filter(
         delivery=delivery, analyse_at__isnull=False, run_id__isnull=True
     ).exists()
+
+
+def _by_sender(delivery: Delivery) -> bool:
+    """Return whether senders move the delivery along: others are nobody's but the operator's."""
+    channel, mode = Channel(delivery.message_type), DeliveryMode(delivery.delivery_mode)
+    return channel is Channel.EMAIL and mode is DeliveryMode.BULK
+
+
+def _cancel(delivery: Delivery) -> None:
+    for run in DeliveryRun.objects.filter(pk=delivery.run_id):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""UPDATE {quoted(log_tables.table("broad_log", run.storage))}
+                    SET status = %s, modified_at = %s WHERE run_id = %s AND status = %s""",  # noqa: S608 quoted
+                [int(MessageStatus.CANCELLED), clock.now(), run.pk, int(MessageStatus.PENDING)],
+            )
+    DeliveryPart.objects.filter(delivery=delivery).delete()
 
 
 def _require(delivery: Delivery, actor: Actor, to: str) -> None:

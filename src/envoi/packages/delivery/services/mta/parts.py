@@ -36,9 +36,10 @@ class Part:
 def claim(journal: str, *, most: int, now: datetime, refused: Sequence[int] = ()) -> list[Part]:
     """Lease free parts whose time has come, about `most` messages, the most urgent first; return them.
 
-    A part is due at its own date, which may lie before the contact date (local time), else at that. Those that
-    have missed their date are left to who decides about it. Without those of the deliveries `refused`. What starts by this is in progress from now on. In the caller's
-    transaction. A delivery that was paused meanwhile keeps its parts.
+    A part is due at its own date, which may lie before the contact date (local time), else at that. Those
+    of the deliveries `refused`, and of those that have missed their date, are left. What starts by this is
+    in progress from now on. In the caller's transaction. A delivery that was paused meanwhile keeps its
+    parts.
     """
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,6 +1,7 @@
 """What operators do with a delivery: waves, dates, pause and stop, once more to those who are left."""
 
-from datetime import timedelta
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,18 +9,26 @@ from django.db import connection
 
 from envoi.kernel import clock as product_clock
 from envoi.kernel import options
-from envoi.kernel.errors import Conflict, Invalid
-from envoi.kernel.testing import admin_actor
+from envoi.kernel.errors import Conflict, Invalid, NotAllowed
+from envoi.kernel.models import AuditEntry, OutboxItem
+from envoi.kernel.rights import Right, actor_of
+from envoi.kernel.testing import admin_actor, make_operator
 from envoi.packages.delivery.models import (
     BroadLogRcp,
+    Channel,
     Delivery,
+    DeliveryPart,
     DeliveryRun,
+    DeliverySchedule,
     DeliveryState,
+    Execution,
     JobLog,
     MessageStatus,
+    Recipient,
+    ValidationMode,
 )
 from envoi.packages.delivery.services import analysis, deliveries
-from envoi.packages.delivery.services.deliveries import sending, waves
+from envoi.packages.delivery.services.deliveries import local_time, scheduling, sending, waves
 from envoi.packages.delivery.services.mta import parts
 from envoi.packages.delivery.testing import make_recipients
 
@@ -148,8 +157,6 @@ def test_what_is_wrong_with_the_sending_is_named() -> None:
 
 
 def test_defaults_of_sending_are_options_and_differ_by_channel() -> None:
-    from envoi.packages.delivery.models import Channel
-
     plain = sending.read({})
     assert (plain.retry_count, plain.retry_period) == (5, timedelta(hours=1))
     assert (plain.validity, plain.web_validity) == (timedelta(days=5), timedelta(days=60))
@@ -160,3 +167,240 @@ def test_defaults_of_sending_are_options_and_differ_by_channel() -> None:
     assert sending.read({}).plan().count == 20
     assert sending.read({}).validity == timedelta(hours=1)
     assert sending.read({"retry": {"count": 0, "period": "90s"}}).plan().count == 0
+
+
+def due(delivery: Delivery) -> dict[str, int]:
+    """Return how many messages are due when, by the hour in UTC, as parts say it."""
+    found: Counter[str] = Counter()
+    for part in DeliveryPart.objects.filter(delivery=delivery, seeds=False):
+        found[f"{part.due_at:%d %H:%M}"] += part.quantity
+        held = BroadLogRcp.objects.filter(
+            run_id=part.run_id, broad_log_id__range=(part.first_id, part.last_id), status=6
+        )
+        assert held.count() == part.quantity
+    return dict(found)
+
+
+def test_at_the_local_time_of_each_recipient(clock: Any) -> None:
+    clock.move_to(datetime(2027, 3, 10, 12, tzinfo=UTC))
+    delivery = make(
+        60,
+        batch_quantity=7,
+        contact_date=datetime(2027, 3, 12, 8, tzinfo=UTC),  # nine o'clock in Paris
+        sending={"local_time": True, "zone": "Europe/Paris", "validity": {"duration": "5d"}},
+    )
+    everyone = list(Recipient.objects.order_by("pk").values_list("pk", flat=True))
+    for country, those in (
+        ("JP", everyone[:20]),
+        ("US", everyone[20:30]),
+        ("FR", everyone[30:50]),
+        ("XX", []),
+    ):
+        Recipient.objects.filter(pk__in=those).update(country_code=country)
+    Recipient.objects.filter(pk__in=everyone[50:]).update(country_code="XX")
+    run = confirmed(delivery)
+    assert due(delivery) == {"12 00:00": 20, "12 08:00": 30, "12 14:00": 10}
+    assert BroadLogRcp.objects.filter(run_id=run.pk, status=6).count() == 60
+    taken: dict[int, int] = {}
+    for hour in (-9, -8, 0, 6):
+        clock.move_to(datetime(2027, 3, 12, 8, tzinfo=UTC) + timedelta(hours=hour))
+        taken[hour] = claimed(delivery)
+    assert taken == {-9: 0, -8: 20, 0: 30, 6: 10}
+    sent = BroadLogRcp.objects.filter(run_id=run.pk, status=MessageStatus.SENT).order_by("broad_log_id")
+    assert set(sent.values_list("target_id", flat=True)[:20]) == set(everyone[:20])
+
+
+def test_waves_at_local_time_and_clocks_that_change(clock: Any) -> None:
+    clock.move_to(datetime(2027, 3, 1, 12, tzinfo=UTC))
+    delivery = make(
+        10,
+        # Clocks in New York go forward on 14 March 2027, those of Paris two weeks later.
+        contact_date=datetime(2027, 3, 13, 8, tzinfo=UTC),
+        sending={
+            "local_time": True, "zone": "Europe/Paris", "validity": {"duration": "5d"},
+            "waves": {"size": "50%", "every": "2d"},
+        },
+    )  # fmt: skip
+    Recipient.objects.update(country_code="US")
+    confirmed(delivery)
+    assert due(delivery) == {"13 14:00": 5, "15 13:00": 5}
+    nowhere = make(sending={"local_time": True})
+    analyse(nowhere)
+    assert "Sending at the local time of recipients needs a contact date." in said(nowhere)
+    assert local_time.zone_of("AU") is not None
+    assert local_time.zone_of("XX") is None
+    assert str(local_time.zone_of("BR")) == "America/Sao_Paulo"
+
+
+def test_pause_resume_and_stop_are_asked_for_or_done_where_nobody_is_at_work() -> None:
+    actor, delivery = admin_actor(), make(10)
+    with pytest.raises(Conflict):
+        deliveries.pause(delivery, actor=actor)
+    confirmed(delivery)
+    assert {"pause", "stop"} <= deliveries.possible(delivery, actor)
+    deliveries.pause(delivery, actor=actor)
+    assert delivery.status is S.PAUSED
+    assert {"resume", "stop"} <= deliveries.possible(delivery, actor)
+    assert parts.claim("j" * 32, most=100, now=product_clock.now()) == []
+    deliveries.resume(delivery, actor=actor)
+    # A sender has something: it ends that first, and says so.
+    parts.claim("j" * 32, most=1, now=product_clock.now())
+    delivery.refresh_from_db()
+    deliveries.pause(delivery, actor=actor)
+    assert delivery.status is S.PAUSE_ASKED
+    Delivery.objects.filter(pk=delivery.pk).update(state=S.PAUSED)
+    delivery.refresh_from_db()
+    deliveries.stop(delivery, actor=actor)
+    assert delivery.status is S.STOP_ASKED
+    assert not {"pause", "resume", "stop", "delete"} & deliveries.possible(delivery, actor)
+    actions = AuditEntry.objects.filter(entity="nms:delivery", entity_id=delivery.pk).order_by("pk")
+    assert list(actions.values_list("action", flat=True))[2:] == [
+        "Confirm",
+        "Pause",
+        "Resume",
+        "Pause",
+        "Stop",
+    ]
+    writer = actor_of(make_operator("pat", rights=(Right.PREPARE_DELIVERIES,)))
+    with pytest.raises(NotAllowed, match="START DELIVERIES"):
+        deliveries.stop(delivery, actor=writer)
+    plan = DeliverySchedule.objects.get(delivery=delivery)
+    assert (plan.confirmed_by_id, plan.confirmed_at is not None) == (actor.operator_id, True)
+
+
+def test_ready_or_failed_goes_back_to_being_edited_and_a_copy_takes_everything_but_results() -> None:
+    actor = admin_actor()
+    delivery = make(5, sending={"doubt": "hold"}, approvals={"content": {}})
+    analyse(delivery)
+    assert "reset" in deliveries.possible(delivery, actor)
+    deliveries.reset(delivery, actor=actor)
+    assert delivery.status is S.EDITING
+    copy = deliveries.duplicate(delivery, actor=actor)
+    assert copy.label == "Copy of E-mail delivery"
+    assert (copy.subject, copy.sending, copy.approvals) == ("Spring", {"doubt": "hold"}, {"content": {}})
+    assert (copy.run_id, copy.to_deliver, copy.status) == (None, 0, S.EDITING)
+    template = deliveries.duplicate(deliveries.find("mail", actor=actor), actor=actor)
+    assert template.is_model
+    assert not template.built_in
+
+
+def tick() -> None:
+    """Do what the workers' timer finds due, as workers do."""
+    work = {scheduling.ANALYSE: scheduling._analyse, scheduling.MISSED: scheduling._miss}
+    for name, number in scheduling.due():
+        work[name](number)
+        work[name](number)  # once too often changes nothing
+
+
+def test_an_analysis_at_a_date_and_what_follows_it(clock: Any) -> None:
+    actor = admin_actor()
+    later = product_clock.now() + timedelta(hours=2)
+    for execution, after in ((Execution.ANALYSIS, S.READY), (Execution.AUTOMATIC, S.START_PENDING)):
+        delivery = make(5)
+        with pytest.raises(Invalid, match="future"):
+            deliveries.schedule(delivery, product_clock.now(), actor=actor)
+        deliveries.schedule(delivery, later, actor=actor, execution=execution)
+        assert delivery.status is S.TARGET_PENDING
+        tick()
+        assert DeliveryRun.objects.filter(delivery=delivery).count() == 0
+        clock.move_to(later)
+        tick()
+        run = DeliveryRun.objects.get(delivery=delivery)
+        analysis.work(run.pk)
+        delivery.refresh_from_db()
+        assert delivery.status is after
+        later += timedelta(hours=2)
+    back = make(5)
+    deliveries.schedule(back, later, actor=actor)
+    deliveries.reset(back, actor=actor)
+    clock.move_to(later + timedelta(days=1))
+    tick()
+    assert back.status is S.EDITING
+    assert not DeliveryRun.objects.filter(delivery=back).exists()
+    # What cannot be begun any more stays editable, and says why.
+    owner = make_operator("pat", rights=(Right.PREPARE_DELIVERIES,))
+    deliveries.schedule(back, later + timedelta(days=2), actor=actor_of(owner))
+    owner.disabled = True
+    owner.save()
+    clock.step(days=3)
+    tick()
+    back.refresh_from_db()
+    assert back.status is S.EDITING
+    assert "pat is disabled" in said(back)[-1]
+
+
+@pytest.mark.parametrize(
+    ("policy", "after"), [("ask", S.PAUSED), ("skip", S.STOP_ASKED), ("send", S.START_PENDING)]
+)
+def test_a_delivery_that_misses_its_date(policy: str, after: DeliveryState, clock: Any) -> None:
+    owner = actor_of(make_operator("mary", rights=(Right.ADMINISTRATION,), email="mary@example.org"))
+    contact = product_clock.now() + timedelta(hours=1)
+    delivery = make(5, contact_date=contact, sending={"missed": {"policy": policy, "grace": "30m"}})
+    run = analysis.work(analysis.start(delivery, actor=owner, queue=False).pk, actor=owner)
+    delivery.refresh_from_db()
+    deliveries.confirm(delivery, actor=owner)
+    clock.move_to(contact + timedelta(minutes=29))
+    tick()
+    delivery.refresh_from_db()
+    assert delivery.status is S.START_PENDING
+    clock.step(minutes=1)
+    late = policy == "send"
+    # A sender that comes late takes nothing, even before anybody has decided.
+    assert bool(parts.claim("j" * 32, most=1, now=product_clock.now())) is late
+    if late:
+        return
+    tick()
+    delivery.refresh_from_db()
+    assert delivery.status is after
+    assert OutboxItem.objects.filter(key__startswith="delivery-missed").count() == 1
+    if policy == "ask":
+        deliveries.resume(delivery, actor=owner)
+        assert len(parts.claim("j" * 32, most=100, now=product_clock.now())) == 1
+        assert BroadLogRcp.objects.filter(run_id=run.pk, status=6).count() == 5
+
+
+def test_a_late_analysis_does_not_start_by_itself_where_it_is_asked(clock: Any) -> None:
+    contact = product_clock.now() - timedelta(hours=2)
+    for policy in ("ask", "skip"):
+        delivery = make(
+            3,
+            contact_date=contact,
+            validation_mode=ValidationMode.AUTOMATIC,
+            sending={"missed": {"policy": policy}},
+        )
+        analyse(delivery)
+        assert delivery.status is S.READY
+        assert "does not start by itself" in said(delivery)[-1]
+    with pytest.raises(Conflict, match="choose another"):
+        deliveries.confirm(delivery, actor=admin_actor())
+
+
+def test_once_more_to_those_who_did_not_get_it_and_to_nobody_else() -> None:
+    actor, delivery = admin_actor(), make(8)
+    run = confirmed(delivery)
+    rows = list(BroadLogRcp.objects.filter(run_id=run.pk).order_by("target_id"))
+    for row, status in zip(rows, (1, 2, 3, 5, 6, 7, 8, 6), strict=True):
+        values = {"status": status} | ({"flags": 8} if row is rows[-1] else {})
+        BroadLogRcp.objects.filter(run_id=run.pk, broad_log_id=row.pk).update(**values)
+    with pytest.raises(Conflict, match="not over"):
+        deliveries.resend(delivery, actor=actor)
+    Delivery.objects.filter(pk=delivery.pk).update(state=S.FINISHED)
+    delivery.refresh_from_db()
+    assert "resend" in deliveries.possible(delivery, actor)
+    again = deliveries.resend(delivery, actor=actor)
+    second = analysis.work(again.run_id or 0)
+    again.refresh_from_db()
+    left = {rows[1].target_id, rows[4].target_id, rows[5].target_id}
+    assert (
+        set(BroadLogRcp.objects.filter(run_id=second.pk, status=6).values_list("target_id", flat=True))
+        == left
+    )
+    with pytest.raises(Conflict, match="made for them already"):
+        deliveries.resend(delivery, actor=actor)
+    # Whom the second one has reached is not left of the first either.
+    BroadLogRcp.objects.filter(run_id=second.pk, target_id=rows[1].target_id).update(status=1)
+    Delivery.objects.filter(pk=again.pk).update(state=S.STOPPED)
+    third = deliveries.resend(delivery, actor=actor)
+    last = analysis.work(third.run_id or 0)
+    found = BroadLogRcp.objects.filter(run_id=last.pk, status=6).values_list("target_id", flat=True)
+    assert set(found) == {rows[4].target_id, rows[5].target_id}
