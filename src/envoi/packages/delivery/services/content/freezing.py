@@ -22,7 +22,7 @@ from envoi.packages.delivery.services.content import (
     templates,
     tracking,
 )
-from envoi.packages.delivery.services.deliveries import job_log
+from envoi.packages.delivery.services.deliveries import job_log, sending
 
 _FOREIGN = re.compile(r"<%(?!--).*?%>", re.S)
 
@@ -60,6 +60,7 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
             "settings": {
                 "said": said.said(),
                 "format": delivery.content_format,
+                "limit": sending.read(delivery.sending).personalisation,
                 "constants": constants(delivery),
                 "own": tracked.own,
                 "used": [each for each in addresses.PAGES if f"message.{each}" in paths],

@@ -74,7 +74,7 @@ class Content:
         self.run_id, self.storage, self.delivery_id = kept.run_id, kept.run.storage, kept.delivery_id
         self._identity = routing.identity(config)
         self._query = reading.Statement.of(kept.query)
-        self._build = _builder(self._query.columns)
+        self._build = builder(self._query.columns)
         self._format = Format(kept.settings.get("format", Format.PREFERENCE))
         self._text, self._html = bool(kept.templates.get("text")), bool(kept.templates.get("html"))
         self._skeletons: dict[tuple[bool, bool], mime.Skeleton] = {}
@@ -89,7 +89,7 @@ class Content:
             kept.templates,
             language=said.language or config.instance.language,
             zone=config.instance.timezone,
-            limit=said.time_limit,
+            limit=float(kept.settings.get("limit", 5)),
             constants=kept.settings.get("constants", {}),
             functions=self._addresses.functions(),
         )
@@ -181,7 +181,7 @@ class Content:
         ]
 
 
-def _builder(columns: Sequence[reading.Column]) -> Callable[[Sequence[Any]], dict[str, Any]]:
+def builder(columns: Sequence[reading.Column]) -> Callable[[Sequence[Any]], dict[str, Any]]:
     """Return a function from the values of the columns to what templates see: objects in objects."""
     tree: dict[str, Any] = {}
     for index, column in enumerate(columns):

@@ -145,10 +145,21 @@ def fetch(
     """
     table = quoted(log_tables.table("broad_log", storage))
     state = f"AND status = {int(MessageStatus.PENDING)}" if pending else ""
-    whole = f"""WITH {LOG_TABLE} AS MATERIALIZED (
-          SELECT id, target_id, address, flags FROM {table}
-          WHERE run_id = %(envoi_run)s AND {which} {state} ORDER BY id LIMIT %(envoi_most)s) {found.sql}"""  # noqa: S608 quoted
-    values = {**found.params, **dict.fromkeys(found.now, clock.now()), **params, "envoi_run": run_id}
+    log = f"""SELECT id, target_id, address, flags FROM {table}
+        WHERE run_id = %(envoi_run)s AND {which} {state} ORDER BY id LIMIT %(envoi_most)s"""  # noqa: S608 quoted
+    return _run(found, log, {**params, "envoi_run": run_id})
+
+
+def sample(found: Statement, target_id: int, address: str) -> tuple[Any, ...]:
+    """Return the row of a message to one target that nobody sends."""
+    log = """SELECT 0::bigint AS id, %(envoi_target)s::bigint AS target_id,
+        %(envoi_address)s::text AS address, 0::smallint AS flags"""
+    return _run(found, log, {"envoi_target": target_id, "envoi_address": address})[0]
+
+
+def _run(found: Statement, log: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    whole = f"WITH {LOG_TABLE} AS MATERIALIZED ({log}) {found.sql}"
+    values = {**found.params, **dict.fromkeys(found.now, clock.now()), **params}
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(whole, values)

@@ -1,6 +1,8 @@
 """How the content of a delivery is made, as it is kept with it: JSON outside, checked values inside.
 
-{"tracking": true, "opens": true, "timeLimit": 5, "language": "fr", "toName": "{{ recipient.fullName }}"}
+    {"tracking": true, "opens": true, "language": "fr", "toName": "{{ recipient.fullName }}"}
+
+How long making a message may take is said with the sending (`personalisation`).
 """
 
 from collections.abc import Mapping
@@ -11,10 +13,7 @@ from django.utils.translation import gettext as _
 
 from envoi.kernel.errors import Invalid
 
-TIME_LIMIT = 5.0
-"""Seconds that personalizing a message may take; 0 for no limit (delivery.md §2.4)."""
-_NAMES = {"tracking": "tracking", "opens": "opens", "timeLimit": "time_limit", "language": "language",
-          "toName": "to_name"}  # fmt: skip
+_NAMES = {"tracking": "tracking", "opens": "opens", "language": "language", "toName": "to_name"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,6 @@ class ContentSettings:
 
     tracking: bool = True
     opens: bool = True
-    time_limit: float = TIME_LIMIT
     language: str = ""
     """Of dates and numbers; empty: the instance's."""
     to_name: str = "{{ recipient.fullName }}"
@@ -44,11 +42,6 @@ def read(said: Mapping[str, Any]) -> ContentSettings:
     for name in ("tracking", "opens"):
         if not isinstance(said.get(name, True), bool):
             raise Invalid(_("%(place)s is true or false.") % {"place": name})
-    limit = said.get("timeLimit", TIME_LIMIT)
-    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 <= limit <= 3600:
-        raise Invalid(
-            _("The maximum personalization run time is a number of seconds up to 3,600, or 0 for no limit.")
-        )
     for name in ("language", "toName"):
         if not isinstance(said.get(name, ""), str):
             raise Invalid(_("%(place)s must be a text.") % {"place": name})

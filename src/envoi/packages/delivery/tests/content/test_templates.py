@@ -8,6 +8,7 @@ from envoi.kernel.errors import Invalid
 from envoi.packages.delivery.services.content import settings, translating
 from envoi.packages.delivery.services.content.plain import of_html
 from envoi.packages.delivery.services.content.templates import CannotRender, Templates, TooLong, fields
+from envoi.packages.delivery.services.deliveries import sending
 
 RECIPIENT = {
     "firstName": '<b>Zoë & "Co"</b>',
@@ -70,9 +71,10 @@ def test_errors_name_the_part_and_the_line() -> None:
         rendered(subject="{{ recipient.x|shout }}")
 
 
+@pytest.mark.django_db
 @pytest.mark.case("D13")
 def test_a_message_that_takes_too_long_is_aborted_and_without_a_limit_it_is_not() -> None:
-    assert settings.read({}).time_limit == 5
+    assert sending.read({}).personalisation == 5
     for limit in (0.02, 0.2):
         begun = time.thread_time()
         with pytest.raises(TooLong, match=rf"takes longer than {limit:g} s"):
@@ -131,7 +133,7 @@ def test_a_text_is_made_of_html() -> None:
 
 
 def test_settings_are_checked() -> None:
-    said: dict[str, Any] = {"tracking": False, "timeLimit": 0, "language": "fr"}
+    said: dict[str, Any] = {"tracking": False, "opens": False, "language": "fr"}
     assert settings.read(settings.read(said).said()) == settings.read(said)
     for wrong in (
         {"timeLimit": -1},

@@ -1,0 +1,183 @@
+"""A message as one reader would get it, before anything is analysed (delivery.md §2.9, case D13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings as django_settings
+
+from envoi.engine import access, population
+from envoi.engine.population import Population
+from envoi.kernel import clock, query, registry
+from envoi.kernel.expression import Kind
+from envoi.kernel.query import Condition, Field, QueryDef
+from envoi.kernel.rights import Actor
+from envoi.packages.delivery.models import Channel, Delivery, SeedMember
+from envoi.packages.delivery.services import routing
+from envoi.packages.delivery.services.content import (
+    blocks,
+    freezing,
+    reading,
+    seeds,
+    settings,
+    templates,
+    tracking,
+)
+from envoi.packages.delivery.services.content.addresses import PAGES, Addresses
+from envoi.packages.delivery.services.content.frozen import builder
+from envoi.packages.delivery.services.deliveries import sending, targeting
+
+_SUGGESTED = 8
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Somebody whose message is shown: a row of the dimension, or a seed."""
+
+    address: str
+    name: str = ""
+    target_id: int | None = None
+    seed_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A message with its links as they are written; `size` is that of its HTML in bytes."""
+
+    parts: Mapping[str, str]
+    reader: Reader | None
+    size: int
+
+
+def preview(delivery: Delivery, *, actor: Actor, reader: Reader | None = None) -> Preview:
+    """Return the message that a reader would get, with the rights of the actor.
+
+    The delivery need not be saved: what it holds is shown. Without a reader all fields are empty. Raises
+    Invalid for a template or a field that is wrong, NotAllowed, CannotRender, TooLong.
+    """
+    sources = blocks.expanded(freezing.parts(delivery, settings.read(delivery.content)))
+    paths = templates.fields(sources)
+    found, _missing = reading.prepare(
+        paths, delivery.mapping, actor=actor, now=clock.now(), data=_data(delivery, actor)
+    )
+    config = django_settings.ENVOI.config
+    shown = Addresses(delivery.pk or 0, (), {}, None)
+    shown.of(0, routing.identity(config).unsubscribe_address(0, 0))
+    made = templates.Templates(
+        tracking.own_pages(sources),
+        language=settings.read(delivery.content).language or config.instance.language,
+        zone=config.instance.timezone,
+        limit=sending.read(delivery.sending).personalisation,
+        constants=freezing.constants(delivery),
+        functions=shown.functions(),
+    ).render(
+        {
+            **builder(found.columns)(_values(found, delivery, reader, actor)),
+            "message": {
+                "id": "0",
+                "broadLogId": 0,
+                "deliveryId": delivery.pk,
+                "address": reader.address if reader else "",
+                **{page: shown.page(page) for page in PAGES},
+            },
+        }
+    )
+    return Preview(made, reader, len(made["html"].encode()))
+
+
+def readers(delivery: Delivery, *, actor: Actor) -> list[Reader]:
+    """Return some of those whom the delivery is for, and its seeds."""
+    found = _people(delivery, actor, targeting.read(delivery.targeting, proof=delivery.fcp).where or ())
+    with_seeds = SeedMember.objects.filter(active=True).exclude(email="").order_by("label")[:_SUGGESTED]
+    schema = registry.fresh()[seeds.SCHEMA]
+    visible = (
+        query.run(
+            QueryDef(
+                schema.name,
+                select=(Field("@id"),),
+                where=tuple(Condition(f"@id = {each.pk}", operator="OR") for each in with_seeds),
+            ),
+            actor=actor,
+        ).rows
+        if with_seeds
+        else []
+    )
+    known = {int(row[0]) for row in visible}
+    return [
+        *found,
+        *(
+            Reader(each.email, each.label or each.first_name, None, each.pk)
+            for each in with_seeds
+            if each.pk in known
+        ),
+    ]
+
+
+def find(delivery: Delivery, who: str, *, actor: Actor) -> Reader | None:
+    """Return who has an address, of those whom the delivery is for or of all; the first one for nothing."""
+    suggested = readers(delivery, actor=actor)
+    wanted = who.strip().lower()
+    if not wanted:
+        return next(iter(suggested), None)
+    for each in suggested:
+        if each.address.lower() == wanted:
+            return each
+    address = _address(delivery)
+    person = reading.person_schema(delivery.mapping)
+    if not address or person is None:
+        return None
+    text = "'" + wanted.replace("'", "''") + "'"
+    return next(iter(_people(delivery, actor, (Condition(f"{address} = {text}"),))), None)
+
+
+def _people(delivery: Delivery, actor: Actor, where: tuple[Condition, ...]) -> list[Reader]:
+    mapping, address = delivery.mapping, _address(delivery)
+    person = reading.person_schema(mapping)
+    if not address or person is None:
+        return []
+    name = "@fullName" if "fullName" in person.attributes else ""
+    steps = mapping.recipient_path
+    selected = [Field("@id"), Field(address)]
+    if name:
+        selected.append(Field(f"[{steps}/{name}]" if steps else name))
+    rows: list[tuple[Any, ...]] = query.run(
+        QueryDef(
+            mapping.schema,
+            select=tuple(selected),
+            where=(*where, Condition(f"{address} <> ''")),
+            line_count=_SUGGESTED,
+        ),
+        actor=actor,
+    ).rows
+    return [Reader(str(row[1]), str(row[2] or "") if name else "", int(row[0])) for row in rows]
+
+
+def _address(delivery: Delivery) -> str:
+    kind = {Channel.EMAIL: "email", Channel.SMS: "mobile"}.get(Channel(delivery.message_type), "")
+    return str(delivery.mapping.addresses.get(kind, ""))
+
+
+def _values(
+    found: reading.Statement, delivery: Delivery, reader: Reader | None, actor: Actor
+) -> tuple[Any, ...]:
+    if reader is None:
+        return tuple("" if each.kind == Kind.TEXT.name else None for each in found.columns)
+    target = reader.target_id
+    if reader.seed_id is not None:
+        lender = next((each for each in readers(delivery, actor=actor) if each.target_id is not None), None)
+        target = lender.target_id if lender else None
+    row = reading.sample(found, target or 0, reader.address)[len(reading.OWN) :]
+    if reader.seed_id is None:
+        return row
+    own = seeds.own_data([reader.seed_id], delivery.mapping, found, actor=actor).get(reader.seed_id, {})
+    return tuple(own[i] if own.get(i) not in (None, "") else value for i, value in enumerate(row))
+
+
+def _data(delivery: Delivery, actor: Actor) -> Population | None:
+    table = targeting.read(delivery.targeting, proof=delivery.fcp).table
+    stored = population.stored(table) if table else None
+    if stored is None or not access.visible(actor).filter(pk=stored[1]).exists():
+        return None
+    return stored[0]
