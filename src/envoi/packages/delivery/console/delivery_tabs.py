@@ -32,7 +32,7 @@ from envoi.packages.delivery.services.deliveries import states
 
 FINAL = frozenset({DeliveryState.FINISHED, DeliveryState.STOPPED, DeliveryState.DELETED})
 """Nothing changes by itself any more, but for late bounces."""
-STILL = FINAL | states.EDITABLE
+STILL = FINAL | states.EDITABLE - {DeliveryState.EXTRACTION}
 """States in which a page need not ask whether something has changed."""
 ICONS = "ask bad draft ok paused req run stopped wait late warn pause stop re x"
 CHANNEL_ICONS: dict[int, str] = {
@@ -88,6 +88,7 @@ def _external(delivery: Delivery) -> bool:
 TABS: list[DeliveryTab] = [
     DeliveryTab("dashboard", lazy("Dashboard"), "delivery:delivery", _always),
     DeliveryTab("target", lazy("Target"), "delivery:delivery-target", _always),
+    DeliveryTab("extraction", lazy("File"), "delivery:delivery-extraction", _external),
     DeliveryTab("sending", lazy("Sending"), "delivery:delivery-sending", _always),
     DeliveryTab("proofs", lazy("Proofs"), "delivery:delivery-proofs", _sends),
     DeliveryTab("approval", lazy("Approval"), "delivery:delivery-approval", _always),
