@@ -55,9 +55,7 @@ def check(delivery: Delivery, *, actor: Actor) -> list[Finding]:
             Finding(
                 Weight.LOOK,
                 _("There is no text part"),
-                _(
-                    "Readers without HTML see nothing, and filters distrust such mail. Make one from the HTML."
-                ),
+                _("Readers without HTML see nothing, and filters distrust such mail. Make one of it."),
             )
         )
     untracked = [each.address for each in links.in_html(html) if links.target(each) is None]

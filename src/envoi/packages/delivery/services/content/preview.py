@@ -60,7 +60,7 @@ def preview(delivery: Delivery, *, actor: Actor, reader: Reader | None = None) -
     sources = blocks.expanded(freezing.parts(delivery, settings.read(delivery.content)))
     paths = templates.fields(sources)
     found, _missing = reading.prepare(
-        paths, delivery.mapping, actor=actor, now=clock.now(), data=_data(delivery, actor)
+        paths, delivery.mapping, actor=actor, now=clock.now(), data=data(delivery, actor)
     )
     config = django_settings.ENVOI.config
     shown = Addresses(delivery.pk or 0, (), {}, None)
@@ -175,7 +175,10 @@ def _values(
     return tuple(own[i] if own.get(i) not in (None, "") else value for i, value in enumerate(row))
 
 
-def _data(delivery: Delivery, actor: Actor) -> Population | None:
+def data(delivery: Delivery, actor: Actor) -> Population | None:
+    """Return the data of the workflow that the delivery gets, as far as they are there and the actor may see
+    them.
+    """
     table = targeting.read(delivery.targeting, proof=delivery.fcp).table
     stored = population.stored(table) if table else None
     if stored is None or not access.visible(actor).filter(pk=stored[1]).exists():
