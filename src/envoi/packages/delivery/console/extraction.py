@@ -34,6 +34,7 @@ from envoi.packages.delivery.models import (
 from envoi.packages.delivery.services import deliveries, extractions
 from envoi.packages.delivery.services.deliveries import approvals, states
 from envoi.packages.delivery.services.extractions import handing, provider
+from envoi.packages.delivery.services.extractions.definition import plain
 
 SEEDS = {
     "sorted": lazy("where they belong by the order"),
@@ -151,6 +152,7 @@ def _context(delivery: Delivery, run: DeliveryRun | None, actor: Actor, given: A
     item = handing.item_of(delivery.run_id) if file else None
     waits = delivery.status is DeliveryState.EXTRACTION and file is not None
     return {
+        "icons": f"{delivery_tabs.ICONS} dl",
         "file": file,
         "making": _making(delivery, run),
         "sentence": _sentence(delivery, run),
@@ -208,7 +210,7 @@ def _settings(delivery: Delivery, actor: Actor, given: Any) -> dict[str, Any]:
     channel = Channel(delivery.message_type)
     said = extractions.read(delivery.extraction, channel=channel)
     columns = "\n".join(
-        f"{each.expr} | {each.label}" if each.label != each.expr.strip("[]@") else each.expr
+        f"{each.expr} | {each.label}" if each.label != plain(each.expr) else each.expr
         for each in said.columns
         if not each.own
     )

@@ -105,12 +105,17 @@ def read(said: Any, *, channel: Channel = Channel.DIRECT_MAIL) -> Extraction:
     )
 
 
+def plain(expr: str) -> str:
+    """Return what a column is called that has no label: the last name of its path."""
+    return expr.strip("[]").rpartition("/")[2].lstrip("@")
+
+
 def _column(said: Any) -> Column:
     given = _object(said)
     expr = str(given.get("expr") or "").strip()
     if not expr:
         raise Invalid(_("Each column of the file needs an expression."))
-    return Column(expr, str(given.get("label") or expr.strip("[]@")))
+    return Column(expr, str(given.get("label") or plain(expr)))
 
 
 def _order(said: Any) -> Order:
