@@ -81,6 +81,10 @@ def _always(delivery: Delivery) -> bool:
     return True
 
 
+def _mails(delivery: Delivery) -> bool:
+    return delivery.message_type == Channel.EMAIL
+
+
 def _external(delivery: Delivery) -> bool:
     return delivery.delivery_mode == DeliveryMode.EXTERNAL
 
@@ -89,6 +93,7 @@ TABS: list[DeliveryTab] = [
     DeliveryTab("dashboard", lazy("Dashboard"), "delivery:delivery", _always),
     DeliveryTab("target", lazy("Target"), "delivery:delivery-target", _always),
     DeliveryTab("extraction", lazy("File"), "delivery:delivery-extraction", _external),
+    DeliveryTab("content", lazy("Content"), "delivery:delivery-content", _mails),
     DeliveryTab("sending", lazy("Sending"), "delivery:delivery-sending", _always),
     DeliveryTab("proofs", lazy("Proofs"), "delivery:delivery-proofs", _sends),
     DeliveryTab("approval", lazy("Approval"), "delivery:delivery-approval", _always),

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from envoi.packages.delivery.console import (
+    content,
     deliveries,
     delivery_approvals,
     delivery_logs,
@@ -28,6 +29,8 @@ urlpatterns = [
     path("deliveries/<int:number>/exclusions", delivery_logs.exclusions, name="delivery-exclusions"),
     path("deliveries/<int:number>/audit", delivery_logs.trail, name="delivery-audit"),
     path("deliveries/<int:number>/target", delivery_target.page, name="delivery-target"),
+    path("deliveries/<int:number>/content", content.page, name="delivery-content"),
+    path("deliveries/<int:number>/preview", content.show, name="delivery-preview"),
     path("deliveries/<int:number>/sending", delivery_sending.page, name="delivery-sending"),
     path("deliveries/<int:number>/approval", delivery_approvals.page, name="delivery-approval"),
     path("deliveries/<int:number>/proofs", proofs.page, name="delivery-proofs"),
