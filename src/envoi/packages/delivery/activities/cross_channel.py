@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as lazy
 from envoi.engine.activities.base import Misconfigured, TaskContext
 from envoi.packages.delivery.activities.delivery import DeliveryActivity
 from envoi.packages.delivery.models import Channel, Delivery
+from envoi.packages.delivery.services import channels
 
 _DEFAULTS: Mapping[str, str] = {"source": "template", "recipients": "transition", "action": "start"}
 
@@ -22,8 +23,12 @@ class EmailDelivery(DeliveryActivity):
     label = lazy("E-mail delivery")
     icon = "mail"
     channel: ClassVar[Channel] = Channel.EMAIL
-    template: ClassVar[str] = "mail"
     defaults: ClassVar[Mapping[str, str]] = _DEFAULTS
+
+    @property
+    def template(self) -> str:
+        """The template that the product ships for the channel."""
+        return channels.of(self.channel).template
 
     def begin(self, ctx: TaskContext) -> Delivery:
         """Choose or make the delivery, of this channel."""
@@ -42,7 +47,6 @@ class SmsDelivery(EmailDelivery):
     label = lazy("SMS delivery")
     icon = "sms"
     channel: ClassVar[Channel] = Channel.SMS
-    template: ClassVar[str] = "sms"
 
 
 class PaperDelivery(EmailDelivery):
@@ -52,7 +56,6 @@ class PaperDelivery(EmailDelivery):
     label = lazy("Direct mail delivery")
     icon = "file"
     channel: ClassVar[Channel] = Channel.DIRECT_MAIL
-    template: ClassVar[str] = "paper"
 
 
 class PhoneDelivery(EmailDelivery):
@@ -62,7 +65,6 @@ class PhoneDelivery(EmailDelivery):
     label = lazy("Phone delivery")
     icon = "phone"
     channel: ClassVar[Channel] = Channel.PHONE
-    template: ClassVar[str] = "phone"
 
 
 class FaxDelivery(EmailDelivery):
@@ -72,4 +74,3 @@ class FaxDelivery(EmailDelivery):
     label = lazy("Fax delivery")
     icon = "file"
     channel: ClassVar[Channel] = Channel.FAX
-    template: ClassVar[str] = "fax"

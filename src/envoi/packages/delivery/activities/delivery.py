@@ -44,13 +44,16 @@ class DeliveryActivity(ActivityType):
     icon = "mail"
     ways = ()
     effects = True
-    template: ClassVar[str] = ""
-    """The template when none is named."""
     defaults: ClassVar[Mapping[str, str]] = {
         "source": "template",
         "recipients": "delivery",
         "action": "prepare",
     }
+
+    @property
+    def template(self) -> str:
+        """Return the template when none is named; empty: one has to be."""
+        return ""
 
     def check(self, activity: Activity, definition: Definition) -> Iterable[tuple[str, Mapping[str, Any]]]:
         """See that a delivery is named, and what is done with it."""

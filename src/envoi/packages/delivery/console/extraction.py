@@ -31,9 +31,9 @@ from envoi.packages.delivery.models import (
     DeliveryRun,
     DeliveryState,
 )
-from envoi.packages.delivery.services import deliveries, extractions
+from envoi.packages.delivery.services import channels, deliveries, extractions
 from envoi.packages.delivery.services.deliveries import approvals, states
-from envoi.packages.delivery.services.extractions import handing, provider
+from envoi.packages.delivery.services.extractions import handing
 from envoi.packages.delivery.services.extractions.definition import plain
 
 SEEDS = {
@@ -246,7 +246,7 @@ def _providers(channel: Channel, actor: Actor, chosen: str) -> list[tuple[str, s
     found: list[tuple[str, str, bool]] = []
     for account in accounts.list_all(actor=actor, type="routing"):
         values = accounts.values_of(account)
-        if values.get("mode") == "external" and values.get("channel") == provider.CHANNELS[channel]:
+        if values.get("mode") == "external" and values.get("channel") == channels.of(channel).name:
             found.append((account.name, account.label or account.name, account.name == chosen))
     if chosen and chosen not in {name for name, _label, _chosen in found}:
         found.append((chosen, chosen, True))

@@ -16,21 +16,12 @@ from django.utils.translation import gettext as _
 
 from envoi.kernel.errors import Invalid
 from envoi.packages.delivery.models import Channel
+from envoi.packages.delivery.services import channels
 
 SEEDS = ("sorted", "start", "end", "random")
 _KEYS = {"columns", "order", "file", "delimiter", "encoding", "header", "gzip", "seeds", "provider"}
 _DELIMITERS = (",", ";", "\t", "|")
 _NAME = "<%= delivery.internalName %>.csv"
-_PERSON = (("@salutation", "Salutation"), ("@firstName", "First name"), ("@lastName", "Last name"))
-_OF_CHANNEL: Mapping[Channel, tuple[tuple[str, str], ...]] = {
-    Channel.DIRECT_MAIL: tuple(
-        (f"postalAddress/@line{number}", f"Address line {number}") for number in range(1, 7)
-    ),
-    Channel.PHONE: (*_PERSON, ("@phone", "Phone")),
-    Channel.FAX: (*_PERSON, ("@fax", "Fax")),
-    Channel.SMS: (*_PERSON, ("@mobilePhone", "Mobile")),
-    Channel.EMAIL: (*_PERSON, ("@email", "E-mail")),
-}
 
 
 @dataclass(frozen=True)
@@ -93,7 +84,8 @@ def read(said: Any, *, channel: Channel = Channel.DIRECT_MAIL) -> Extraction:
     if len(file) > 500:
         raise Invalid(_("The name of the file is too long."))
     return Extraction(
-        columns=columns or tuple(Column(expr, label, own=True) for expr, label in _OF_CHANNEL[channel]),
+        columns=columns
+        or tuple(Column(expr, label, own=True) for expr, label in channels.of(channel).columns),
         order=tuple(_order(each) for each in _listed(said, "order")),
         file=file,
         delimiter=delimiter,

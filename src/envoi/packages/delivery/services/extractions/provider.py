@@ -12,19 +12,12 @@ from envoi.kernel import accounts
 from envoi.kernel.errors import Invalid
 from envoi.kernel.rights import internal
 from envoi.packages.delivery.models import Channel
+from envoi.packages.delivery.services import channels
 from envoi.packages.delivery.services.extractions.definition import Extraction
 
 HERE = "files"
 """The folder of HOME below which files for providers without an account of their own lie."""
 FOLDER = "providers"
-CHANNELS = {
-    Channel.EMAIL: "email",
-    Channel.SMS: "sms",
-    Channel.PHONE: "phone",
-    Channel.DIRECT_MAIL: "paper",
-    Channel.FAX: "fax",
-}
-"""What routing accounts call the channels."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +39,7 @@ def of(said: Extraction, channel: Channel) -> Provider:
     account = accounts.credentials(said.provider, actor=internal())
     if account.type != "routing" or account.text("mode") != "external":
         raise Invalid(_("%(name)s is no routing account for external deliveries.") % {"name": said.provider})
-    if account.text("channel") != CHANNELS[channel]:
+    if account.text("channel") != channels.of(channel).name:
         raise Invalid(_("The provider %(name)s is for another channel.") % {"name": said.provider})
     transfer = account.text("transfer")
     if transfer and accounts.credentials(transfer, actor=internal()).type not in KINDS:
