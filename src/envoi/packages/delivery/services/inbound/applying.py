@@ -23,7 +23,7 @@ from envoi.packages.delivery.services.inbound import forwarding, logs, optout
 from envoi.packages.delivery.services.inbound.letter import HEAD, Letter, read
 from envoi.packages.delivery.services.inbound.logs import HELD, SEED, Sent
 from envoi.packages.delivery.services.qualification import rule_sets
-from envoi.packages.delivery.services.qualification.matching import TYPES
+from envoi.packages.delivery.services.qualification.rule_sets import TYPES
 from envoi.packages.delivery.services.quarantine import Failure
 from envoi.packages.delivery.services.sending.identity import Identity
 

@@ -20,7 +20,7 @@ MOST: Final = 100_000
 """Occurrences are counted up to here."""
 OPTION: Final = "NmsBroadcast_RegexRules"
 LONGEST: Final = 4_000
-TYPES: Final = {"hard": FailureType.HARD, "soft": FailureType.SOFT, "ignored": FailureType.IGNORED}
+
 _BEFORE_ADDRESS = frozenset({"connect", "greeting", "ehlo", "tls", "auth", "mail"})
 
 logger = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ def _recognised(said: Said, rules: Rules | None) -> Found:
     rule = bounces.reply_rule(said.text, said.enhanced, rules)
     if rule is None:
         return Found(said.whole)
-    failure_type = TYPES[rule.error_type]
+    failure_type = rule_sets.TYPES[rule.error_type]
     if failure_type == FailureType.HARD and 400 <= said.code < 500:
         failure_type = FailureType.SOFT  # it asks to be tried again
     return Found(said.whole, failure_type, rule.reason or FailureReason.NONE, rule.name)

@@ -1,5 +1,14 @@
-"""Quarantine: what failures and successes mean for an address (delivery.md §3.4)."""
+"""Quarantine: what failures and successes mean for an address, and what operators do (delivery.md §3.4)."""
 
 from envoi.packages.delivery.services.quarantine.entry import Failure, note, succeeded
+from envoi.packages.delivery.services.quarantine.manual import (
+    SETTABLE,
+    Chosen,
+    find,
+    get,
+    of,
+    put,
+    set_status,
+)
 
-__all__ = ["Failure", "note", "succeeded"]
+__all__ = ["SETTABLE", "Chosen", "Failure", "find", "get", "note", "of", "put", "set_status", "succeeded"]
