@@ -12,7 +12,9 @@ from django.urls import URLPattern, URLResolver
 from envoi.console.folder_kinds import FolderKind
 from envoi.console.navigation import Entry
 from envoi.console.records.form import Form
+from envoi.engine.definition import Activity
 from envoi.kernel.hooks import Hook
+from envoi.kernel.rights import Actor
 
 
 @dataclass(frozen=True)
@@ -44,3 +46,7 @@ class Pages:
 
 pages: Hook[[], Pages] = Hook("pages")
 """Asked while the addresses are built and for each page; an answer must be cheap and always the same."""
+opens: Hook[[Activity, Sequence[int], Actor], tuple[str, str] | None] = Hook("opens")
+"""`(activity, tasks, actor)`: (label, address) of what an activity of a workflow works on, from its tasks of this
+run, as far as the actor sees it; None for what is no business of the package.
+"""

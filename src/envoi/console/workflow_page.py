@@ -21,6 +21,7 @@ from envoi.console import (
     diagram,
     explorer,
     faces,
+    hooks,
     live,
     words,
     workflow_commands,
@@ -355,6 +356,7 @@ def _selected(
         "on_error": _policy(activity.on_error),
         "failed": state.state == "failed",
         "runs": _sub_workflow(detail, actor, activity) if activity.type == "subworkflow" else None,
+        "opens": _opened(detail, actor, activity),
         "commands": [
             (
                 slug,
@@ -381,6 +383,12 @@ def _sub_workflow(detail: WorkflowDetail, actor: Actor, activity: Activity) -> t
         if found
         else None
     )
+
+
+def _opened(detail: WorkflowDetail, actor: Actor, activity: Activity) -> tuple[str, str] | None:
+    """Return (label, address) of what an activity works on, such as its delivery."""
+    tasks = [task.id for task in detail.tasks if task.activity == activity.name]
+    return next(filter(None, hooks.opens.ask(activity, tasks, actor)), None)
 
 
 def _policy(name: str) -> str:

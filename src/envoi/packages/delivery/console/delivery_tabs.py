@@ -19,7 +19,7 @@ from envoi.console import explorer, live, words
 from envoi.console.faces import Face
 from envoi.kernel.errors import NotFound
 from envoi.kernel.rights import Actor
-from envoi.packages.delivery.console import timeline
+from envoi.packages.delivery.console import of_workflows, timeline
 from envoi.packages.delivery.models import (
     Channel,
     Delivery,
@@ -154,6 +154,7 @@ def frame(request: HttpRequest, delivery: Delivery, actor: Actor, current: str) 
             ),
         ],
         "made_by": delivery.created_by,
+        "made_in": of_workflows.workflow_of(delivery, actor),
         "started_by": _started_by(delivery),
         "tabs": [
             (each.label, address, each.name == current)

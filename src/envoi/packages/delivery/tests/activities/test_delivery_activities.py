@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from envoi.engine import background, commands, population, runner
 from envoi.engine.definition import Activity, Transition
@@ -10,7 +11,7 @@ from envoi.engine.models import Event, State, Task, Workflow
 from envoi.engine.testing import lines, make_workflow, run_until_passive
 from envoi.engine.testing import start as begin
 from envoi.kernel import clock as product_clock
-from envoi.kernel.testing import admin_actor
+from envoi.kernel.testing import admin_actor, make_operator
 from envoi.packages.delivery.models import (
     BroadLogRcp,
     Delivery,
@@ -337,3 +338,15 @@ def test_recipients_are_added_to_one_delivery(clock: Any) -> None:
     assert set(Delivery.objects.filter(is_model=False).values_list("label", flat=True)) == {
         "Birthdays 5", "Birthdays 6",
     }  # fmt: skip
+
+
+def test_the_diagram_leads_to_the_delivery_and_back(clock: Any) -> None:
+    template(targeting={"filter": "@text1 = 'here'"})
+    send = deliver("delivery", "send", "", source="template", template="letter", action="save")
+    workflow = begin(make_workflow((send,), name="WKF_back", keep_results=True))
+    client = Client()
+    client.force_login(make_operator("ann", ("ADMINISTRATION",)), "django.contrib.auth.backends.ModelBackend")
+    place = f"/deliveries/{only().pk}"
+    page = client.get(f"/workflows/{workflow.internal_name}?activity=send").content.decode()
+    assert f'<a href="{place}"' in page
+    assert f'href="/workflows/{workflow.internal_name}"' in client.get(place).content.decode()
