@@ -8,10 +8,18 @@ from envoi.console.hooks import Pages, pages
 from envoi.console.navigation import Entry, Word
 from envoi.console.records.form import Form, Section, Tab
 from envoi.kernel.rights import Right
-from envoi.packages.delivery.console import suppression
+from envoi.packages.delivery.console import (
+    mailbox,
+    mx_rules,
+    sending_addresses,
+    sending_domains,
+    suppression,
+)
 from envoi.packages.delivery.models import Recipient
 
 _IMPORT = frozenset({Right.RECIPIENT_IMPORT, Right.IMPORT})
+_PREPARE = frozenset({Right.PREPARE_DELIVERIES})
+_SEND = frozenset({Right.PREPARE_DELIVERIES, Right.START_DELIVERIES})
 _PERSON = (
     Section(
         lazy("Person"),
@@ -53,13 +61,24 @@ def own_pages() -> Pages:
         urls=(path("", include("envoi.packages.delivery.console.urls")),),
         entries=(
             Entry(Word.DELIVERIES, lazy("All deliveries"), "delivery:deliveries", position=0),
+            *(
+                [Entry(Word.DELIVERIES, lazy("Mailbox"), "delivery:mailbox", _PREPARE, position=90)]
+                if mailbox.shown()
+                else []
+            ),
+            Entry(Word.MONITORING, lazy("Health of sending"), "delivery:health", _SEND, position=20),
             Entry(Word.PROFILES, lazy("Recipients"), "delivery:recipients", position=0),
             Entry(Word.PROFILES, lazy("Lists"), "delivery:lists", position=10),
             Entry(Word.PROFILES, lazy("Services"), "delivery:services", position=20),
             Entry(Word.PROFILES, lazy("Imports"), "delivery:imports", _IMPORT, position=70),
             Entry(Word.PROFILES, lazy("Suppression list"), "delivery:suppression", position=80),
         ),
-        folders={"nms:suppression": FolderKind(suppression.folder_page, "shield")},
+        folders={
+            "nms:suppression": FolderKind(suppression.folder_page, "shield"),
+            "nms:sendingDomain": FolderKind(sending_domains.folder_page, "key"),
+            "nms:ip": FolderKind(sending_addresses.folder_page, "xfer"),
+            "nms:mxRule": FolderKind(mx_rules.folder_page, "late"),
+        },
         forms={
             "nms:recipient": Form(
                 sections=_PERSON,

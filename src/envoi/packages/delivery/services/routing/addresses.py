@@ -98,12 +98,17 @@ def standing() -> list[Standing]:
 
 
 def save(number: int | None, values: Mapping[str, Any], *, actor: Actor) -> SendingIp:
-    """Change an address, or make one. `values`: fields of SendingIp, texts or their own types.
+    """Change an address, or make one. `values`: fields of SendingIp, texts or their own types; an empty
+    identifier is the next one, or stays.
 
     Raises Invalid, Conflict when its identifier is another's, NotFound, NotAllowed without ADMINISTRATION.
     """
     actor.require(Right.ADMINISTRATION, to=_("change sending addresses"))
-    checked = {name: _checked(name, value) for name, value in values.items()}
+    checked = {
+        name: _checked(name, value)
+        for name, value in values.items()
+        if name != "public_id" or str(value).strip()
+    }
     with transaction.atomic():
         if number is None:
             if "public_id" not in checked:

@@ -240,9 +240,20 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
 def _number(name: str, value: object, least: int, most: int) -> int:
     text = str(value).strip()
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        said = {"name": name, "least": least, "most": most}
-        raise Invalid(_("%(name)s must be a whole number from %(least)s to %(most)s.") % said)
+        said = {"name": _names().get(name, name), "least": least, "most": most}
+        raise Invalid(_("“%(name)s” must be a whole number from %(least)s to %(most)s.") % said)
     return int(text)
+
+
+def _names() -> dict[str, str]:
+    return {
+        "connections": _("Maximum of connections"),
+        "per_connection": _("Messages a connection"),
+        "per_hour": _("Messages an hour"),
+        "connect_timeout": _("Seconds to connect"),
+        "command_timeout": _("Seconds for a reply"),
+        "data_timeout": _("Seconds for the message"),
+    }
 
 
 @lru_cache(maxsize=1)
