@@ -70,7 +70,8 @@ def no_page_shows(name: str, rows: Any) -> None:
         assert body(export).splitlines()[1:] == [str(shown)]
     else:
         assert export.status_code == 403
-    assert client.get(f"{place}/{shown}").status_code == 200
+    page = client.get(f"{place}/{shown}")
+    assert page.status_code == 200, body(page)
     for part in ("", "/history", "/cell/label"):
         assert client.get(f"{place}/{hidden}{part}").status_code in (403, 404)
     for part in ("", "/delete", "/cell/label"):

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import models
 
 from envoi.kernel.errors import Broken
-from envoi.kernel.registry import added
+from envoi.kernel.registry import added, further
 from envoi.kernel.registry.declare import Declaration
 from envoi.kernel.registry.schema import Attribute, Enumeration, EnumValue, Link, Registry, Schema
 from envoi.kernel.registry.types import Type
@@ -66,7 +66,7 @@ def fresh() -> Registry:
         with _reading:
             whole = added.read()
             declared = _declared or build(apps.get_models())
-            seen = _seen = (whole.stamp, added.join(declared, whole))
+            seen = _seen = (whole.stamp, further.join(added.join(declared, whole)))
     return seen[1]
 
 

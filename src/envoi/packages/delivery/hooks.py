@@ -10,7 +10,7 @@ from envoi.kernel.errors import NotFound
 from envoi.kernel.folders import folder_contents
 from envoi.kernel.hooks import install_steps
 from envoi.kernel.models import Folder
-from envoi.kernel.registry import translate
+from envoi.kernel.registry import current, further, translate
 from envoi.kernel.rights import Actor
 from envoi.kernel.writing import Preparer, Writer, preparers, writers
 from envoi.packages.delivery.hookspecs import recipient_merged
@@ -35,6 +35,7 @@ from envoi.packages.delivery.services import (
     deliveries,
     imports,
     lists,
+    log_schemas,
     log_tables,
     mappings,
     normalise,
@@ -45,6 +46,7 @@ from envoi.packages.delivery.services import (
     suppression,
     typologies,
 )
+from envoi.packages.delivery.services.qualification import rule_sets
 
 __all__ = [
     "analysis",
@@ -63,7 +65,9 @@ def plant(package: str, actor: Actor) -> list[str]:
     kept = shipping.plant()
     for storage in DeliveryMapping.objects.filter(built_in=True).values_list("storage", flat=True):
         log_tables.make(storage)
+    further.changed()
     typologies.plant()
+    rule_sets.plant()
     deliveries.plant()
     kept += content.plant()
     return [*kept, *routing.mx_rules.plant(actor=actor)]
@@ -251,6 +255,7 @@ def _take_rule_out(key: int, actor: Actor) -> None:
 def own_writers() -> Mapping[str, Writer]:
     """Return what has a service of its own, or is a record of what happened and never written by hand."""
     return {
+        **dict.fromkeys(log_schemas.names(current()), Writer()),
         "nms:group": Writer(
             fields=frozenset({"label", "description", "folder-id", "expirationDate"}),
             first=frozenset({"name"}),
@@ -313,8 +318,6 @@ def own_writers() -> Mapping[str, Writer]:
                 "nms:deliveryAttachment",
                 "xtk:jobLog",
                 "nms:broadLogMsg",
-                "nms:broadLogRcp",
-                "nms:exclLogRcp",
                 "nms:address",
                 "nms:ip",
                 "nms:mxRule",

@@ -85,6 +85,8 @@ class Maker:
             return number % 30_000
         if kind == "timestamp with time zone":
             return clock.now()
+        if kind == "bytea":
+            return b"x"
         return {"jsonb": "{}", "boolean": False, "double precision": 0.5, "date": clock.now().date()}[kind]
 
 
@@ -98,8 +100,9 @@ def people(db: None) -> tuple[Actor, Actor, Rows]:
     confined = make_operator("confined", rights=("ADMINISTRATION",), folder=shown)
     there = Maker(shown.folder_id, make_operator("there").pk)
     away = Maker(hidden.folder_id, make_operator("away").pk)
-    # Rows of these would be schemas of their own.
-    for schema in (each for each in registry.current() if not each.name.startswith("xtk:added")):
+    # Rows of some would be schemas of their own; the logs of target mappings are all like those of recipients.
+    own = (each for each in registry.current() if not each.name.startswith("xtk:added"))
+    for schema in (each for each in own if not each.place.startswith("the target mapping")):
         there.row(schema)
         if schema.folder is not None:
             away.row(schema)

@@ -81,7 +81,7 @@ class TrackingUrl(models.Model):
         label="Tracked links",
         singular="Tracked link",
         folder="delivery/folder",
-        text="Iif(@label <> '', @label, @url)",
+        text="Iif(@label <> '', @label, @source)",
         names={"url": "source", "created_at": "created"},
         labels={"url": "Address"},
         enumerations={"category": "urlCategory"},

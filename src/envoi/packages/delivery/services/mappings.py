@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from envoi.kernel import audit, registry
 from envoi.kernel.errors import Conflict, Invalid, NotFound
+from envoi.kernel.registry import further
 from envoi.kernel.registry.collect import camel
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.models import DeliveryMapping
@@ -83,6 +84,7 @@ def create(
             recipient_path=recipient_path,
             **log_schemas(storage),
         )
+        further.changed()
         audit.record(actor, ENTITY, name, audit.CREATED, made.delivery_mapping_id, {"schema": schema})
         return made
 
@@ -103,3 +105,4 @@ def delete(name: str, *, actor: Actor) -> None:
         log_tables.drop(found.storage)
         audit.record(actor, ENTITY, name, audit.DELETED, found.delivery_mapping_id)
         found.delete()
+        further.changed()
