@@ -4,7 +4,7 @@ from django.db import connection, transaction
 
 from envoi.kernel.query.scope import quoted
 from envoi.packages.delivery.models import DeliveryPart, DeliveryRun, DlvExclusion, RunStep
-from envoi.packages.delivery.services import log_tables
+from envoi.packages.delivery.services import content, log_tables
 from envoi.packages.delivery.services.analysis import target
 
 BATCH = 50_000
@@ -18,6 +18,7 @@ def forget(run: DeliveryRun) -> None:
     """
     with transaction.atomic():
         target.drop(run)
+        content.forget(run)
         DeliveryPart.objects.filter(run=run).delete()
         DlvExclusion.objects.filter(run=run).delete()
     for kind in ("broad_log", "excl_log"):

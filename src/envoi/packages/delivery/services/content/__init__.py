@@ -4,11 +4,22 @@ from django.conf import settings as django_settings
 
 from envoi.kernel import clock
 from envoi.packages.delivery.services.content import blocks, tracking
-from envoi.packages.delivery.services.content.freezing import freeze
+from envoi.packages.delivery.services.content.freezing import forget, freeze
 from envoi.packages.delivery.services.content.frozen import Content, Rendered, Row, load
 from envoi.packages.delivery.services.content.templates import CannotRender, TooLong
 
-__all__ = ["CannotRender", "Content", "Rendered", "Row", "TooLong", "freeze", "load", "plant", "trackable"]
+__all__ = [
+    "CannotRender",
+    "Content",
+    "Rendered",
+    "Row",
+    "TooLong",
+    "forget",
+    "freeze",
+    "load",
+    "plant",
+    "trackable",
+]
 
 
 def plant() -> list[str]:

@@ -12,7 +12,15 @@ from django.utils.translation import gettext as _
 from envoi.kernel import clock
 from envoi.kernel.errors import Invalid
 from envoi.kernel.rights import Actor
-from envoi.packages.delivery.models import Channel, Delivery, DeliveryContent, DeliveryRun, Format, JobLevel
+from envoi.packages.delivery.models import (
+    Channel,
+    Delivery,
+    DeliveryContent,
+    DeliveryRun,
+    DeliverySeed,
+    Format,
+    JobLevel,
+)
 from envoi.packages.delivery.services.content import (
     addresses,
     blocks,
@@ -77,6 +85,13 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
     for code, detail in warned.items():
         if any(detail.values()):
             job_log.write(delivery, code, actor=actor, run=run, level=JobLevel.WARNING, **detail)
+
+
+def forget(run: DeliveryRun) -> None:
+    """Remove the content of a run with its data, in the caller's transaction; links stay for their clicks."""
+    keeping.drop_data(run)
+    DeliveryContent.objects.filter(run=run).delete()
+    DeliverySeed.objects.filter(run=run).delete()
 
 
 def parts(delivery: Delivery, said: settings.ContentSettings) -> dict[str, str]:

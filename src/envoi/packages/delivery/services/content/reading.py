@@ -8,6 +8,7 @@ compiled statement is kept: a sender runs it without rights of its own. It reads
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -263,7 +264,7 @@ def _of_data(path: str, rest: str, known: Registry) -> dict[str, str] | None:
 
 def _attribute(parts: Sequence[str], start: Schema, known: Registry, path: str) -> tuple[str, str]:
     """Return the expression of an attribute, from a schema, and the path that was read: what follows the
-    attribute is a method of its value.
+    attribute is a method of its value. Raises Invalid for what is none, with the nearest name.
     """
     place, links = start, list[str]()
     for index, part in enumerate(parts):
@@ -278,11 +279,18 @@ def _attribute(parts: Sequence[str], start: Schema, known: Registry, path: str) 
             break
         links.append(part)
         place = known[link.target]
-    # Let the compiler say what is wrong: it knows the nearest name.
     inside = parts[len(links) :]
-    return f"[{'/'.join([*links, *inside[:-1], f'@{inside[-1]}'])}]" if inside else f"[{'/'.join(links)}]", (
-        ".".join(parts)
-    )
+    if not inside:
+        return f"[{'/'.join(links)}]", ".".join(parts)
+    known_names = [*(each.replace("/", ".") for each in place.attributes), *place.links]
+    close = difflib.get_close_matches(".".join(inside), known_names, n=1)
+    before = path.removesuffix(".".join(inside))
+    hint = _("Did you mean %(name)s?") % {"name": f"{before}{close[0]}"} if close else ""
+    said = _("%(path)s is no field of %(schema)s.") % {
+        "path": path,
+        "schema": registry.translate(place.label),
+    }
+    raise Invalid(f"{said} {hint}".strip())
 
 
 def _joined(steps: Sequence[str], expr: str) -> str:

@@ -32,7 +32,7 @@ from envoi.packages.delivery.models import (
     UrlType,
 )
 from envoi.packages.delivery.services import analysis, content, deliveries, routing
-from envoi.packages.delivery.services.content import tags
+from envoi.packages.delivery.services.content import checking, preview, tags
 from envoi.packages.delivery.services.content.frozen import Rendered, Row
 from envoi.packages.delivery.services.sending import mime
 from envoi.packages.delivery.testing import make_delivery, make_recipients
@@ -156,7 +156,7 @@ def test_later_changes_leave_what_was_analysed() -> None:
         ({"subject": " "}, "The message has no subject"),
         ({"text_source": "", "html_source": ""}, "The message is empty"),
         ({"from_address": ""}, "The message has no sender"),
-        ({"text_source": "{{ recipient.firstNam }}"}, "did you mean @firstName?"),
+        ({"text_source": "{{ recipient.firstNam }}"}, "Did you mean recipient.firstName?"),
         ({"text_source": "{{ profile.firstName }}"}, "There is no profile in a message"),
         ({"text_source": "{% if %}"}, "Text content, line 1"),
         ({"html_source": '{% include "greeting" %}'}, "Did you mean greetings?"),
@@ -210,6 +210,9 @@ def test_data_of_a_workflow_outlive_it() -> None:
     ids = BroadLogRcp.objects.filter(run_id=run.pk).values_list("broad_log_id", flat=True)
     got = {row.target_id: loaded.render(row).text for row in loaded.rows_of(list(ids))}
     assert got == {first: "7/", second: "/", third: "/"}
+    deliveries.change(delivery, {"targeting": {"filter": f"@id = {third}"}}, actor=admin_actor())
+    analysed(delivery)
+    assert f"wkdlv_{delivery.pk}_{run.pk}_data" not in connection.introspection.table_names()
 
 
 def test_seeds_show_their_own_data_and_what_they_lack_of_a_real_profile() -> None:
@@ -324,6 +327,70 @@ def test_a_delivery_may_go_untracked_and_strange_links_are_told(tracked: tags.Ta
     assert line.endswith("https://{{ recipient.location.city }}.example")
     deliveries.change(delivery, {"content": {"tracking": False}}, actor=admin_actor())
     assert tracked.address not in only(delivery).html
+
+
+@pytest.mark.case("D13")
+def test_the_limit_of_time_holds_for_preview_and_sending() -> None:
+    people(1)
+    slow = "{% for i in range(9000) %}{% for j in range(900) %}{{ i }}{% endfor %}{% endfor %}"
+    delivery = make_delivery(text_source=slow, sending={"personalisation": 0.05})
+    reader = preview.find(delivery, "a0@example.org", actor=admin_actor())
+    assert reader is not None
+    with pytest.raises(content.TooLong, match=r"longer than 0\.05 s"):
+        preview.preview(delivery, actor=admin_actor(), reader=reader)
+    run = analysed(delivery)
+    loaded = content.load(run)
+    (part,) = DeliveryPart.objects.filter(run=run)
+    (row,) = loaded.rows(run.storage, part.first_id, part.last_id)
+    with pytest.raises(content.TooLong):
+        loaded.render(row)
+    for number, fast in ((0, slow.replace("9000", "90")), (5, "x")):
+        deliveries.change(
+            delivery, {"text_source": fast, "sending": {"personalisation": number}}, actor=admin_actor()
+        )
+        assert (
+            preview.preview(delivery, actor=admin_actor(), reader=reader).parts["text"] == only(delivery).text
+        )
+
+
+def test_a_preview_shows_profiles_seeds_and_nobody() -> None:
+    (one,) = people(1, first_name="Zoë", last_name="Roux", city="Lyon")
+    now = clock.now()
+    SeedMember.objects.create(
+        first_name="Seed", email="seed@example.org", folder=Folder.objects.get(name="seedAddresses"),
+        created_at=now, modified_at=now,
+    )  # fmt: skip
+    delivery = make_delivery(
+        {"filter": f"@id = {one}"},
+        text_source="{{ recipient.firstName }} {{ recipient.location.city }} {{ message.address }}",
+    )
+
+    def shown(who: str) -> str:
+        reader = preview.find(delivery, who, actor=admin_actor())
+        return preview.preview(delivery, actor=admin_actor(), reader=reader).parts["text"]
+
+    assert shown("") == shown("A0@example.org") == "Zoë Lyon a0@example.org"
+    assert shown("seed@example.org") == "Seed Lyon seed@example.org"
+    assert shown("nobody@example.org") == "  "
+    hidden = make_folder("secret")
+    allow(hidden, make_operator("paul"))
+    Recipient.objects.update(folder=hidden)
+    assert preview.find(delivery, "a0@example.org", actor=actor_of(make_operator("olga"))) is None
+
+
+def test_checks_say_what_stops_and_what_deserves_a_look() -> None:
+    people(1)
+    html = '<img src="logo.png"><a href="#">x</a><a href="https://{{ recipient.company }}.example">y</a>'
+    delivery = make_delivery(html_source=html, text_source="")
+    found = checking.check(delivery, actor=admin_actor())
+    assert {each.title for each in found if each.weight == checking.Weight.LOOK} == {
+        "1 image has no text alternative", "1 image has no complete address", "1 link leads nowhere",
+        "No way to unsubscribe", "There is no text part", "1 link cannot be tracked",
+    }  # fmt: skip
+    deliveries.change(delivery, {"subject": "{{ recipient.fistName }}"}, actor=admin_actor())
+    (only_one,) = checking.check(delivery, actor=admin_actor())
+    assert only_one.weight == checking.Weight.STOPS
+    assert "recipient.fistName is no field of Recipients. Did you mean recipient.firstName?" in only_one.text
 
 
 def test_other_dimensions_know_their_person() -> None:

@@ -1,0 +1,66 @@
+"""The content of a delivery in a browser: written, previewed as a reader, nothing of it runs."""
+
+import os
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from envoi.packages.delivery.models import Delivery, Recipient
+from envoi.packages.delivery.testing import make_delivery, make_recipients
+
+pytestmark = pytest.mark.browser
+SHOTS = os.environ.get("ENVOI_TEST_SHOTS")
+
+
+def test_a_content_is_written_and_seen_as_a_reader_sees_it(visit):
+    (one,) = make_recipients(
+        1, first_name="<b>Zoë</b>", last_name="Roux", email="zoe@example.org", city="Lyon"
+    )
+    delivery = make_delivery(
+        label="Early access",
+        text_source="Old text",
+        html_source="<html><body><h1>News</h1><script>document.title='run'</script><p>Hello </p>"
+        '<p><a href="https://shop.example/">To the shop</a></p></body></html>',
+    )
+    page = visit(f"/deliveries/{delivery.pk}/content", width=1280, dark=False, language="en")
+    shown = page.frame_locator("iframe[name=preview]").frame_locator("iframe")
+    expect(shown.locator("h1")).to_have_text("News")
+    page.locator("#su").fill("For <%= recipient.firstName %>")
+    # A field goes where the caret is.
+    source = page.locator("#hs")
+    source.evaluate("e => { e.focus(); const at = e.value.indexOf('</p>'); e.setSelectionRange(at, at); }")
+    page.locator("#if").select_option("{{ recipient.firstName }}")
+    expect(page.locator("[data-unsaved]")).to_be_visible()
+    page.locator("#wh").fill("zoe@example.org")
+    page.locator("button[formtarget=preview]", has_text="Show").click()
+    expect(shown.locator("p").first).to_have_text("Hello <b>Zoë</b>")
+    outer = page.frame_locator("iframe[name=preview]")
+    expect(outer.locator("header")).to_contain_text("For <b>Zoë</b>")
+    assert Delivery.objects.get(pk=delivery.pk).subject == "News"
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / "content-1280.png", full_page=True)
+    result = Axe().run(page)
+    assert [each["id"] for each in result.response["violations"]] == []
+    page.locator("button[name=do][value=text]").click()
+    expect(page.locator("#ts")).to_have_value(
+        "News\n\nHello {{ recipient.firstName }}\n\nTo the shop (https://shop.example/)"
+    )
+    page.locator("button[value=content]").click()
+    expect(page.locator("#ts")).not_to_have_value("Old text")
+    delivery.refresh_from_db()
+    assert delivery.subject == "For {{ recipient.firstName }}"
+    assert delivery.html_source.count("Hello {{ recipient.firstName }}</p>") == 1
+    page.locator("button[value=text][formtarget]").click()
+    expect(outer.locator("pre")).to_contain_text("Hello <b>Zoë</b>")
+    Recipient.objects.filter(pk=one).delete()
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.reload()
+    assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / "content-390.png", full_page=True)
+    # Nothing of a message runs in the console.
+    assert visit.complaints
+    assert all("Blocked script execution in 'about:srcdoc'" in each for each in visit.complaints)
+    visit.complaints.clear()
