@@ -1,9 +1,10 @@
 """What a package may say about the form of one of its entities; without a word the registry says it all."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from envoi.console.faces import Face
 from envoi.kernel.rights import Actor
 
 
@@ -38,5 +39,9 @@ class Form:
     normalise: Callable[[Mapping[str, Any], Actor], Mapping[str, Any]] | None = None
     """Puts typed values in order before they are checked; raises Invalid or `kernel.writing.WrongValues`."""
     tabs: Sequence[Tab] = ()
+    faces: Mapping[str, Callable[[Any], Face]] = field(default_factory=dict[str, Callable[[Any], Face]])
+    """Attribute -> how its values show in lists: states with their colour and icon."""
+    filters: Sequence[tuple[Any, str]] = ()
+    """Ready filters of its lists: label (translated lazily) and expression."""
     page: Callable[[int], str] | None = None
     """Address of the entity's own page for a row, to which lists then lead; it costs no query."""

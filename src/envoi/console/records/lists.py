@@ -12,6 +12,7 @@ from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 from psycopg import errors
@@ -20,6 +21,7 @@ from envoi.console import conditions, explorer, folder_kinds
 from envoi.console.access import actor_of_request
 from envoi.console.conditions import asking
 from envoi.console.conditions.asking import Asker
+from envoi.console.faces import Face
 from envoi.console.folder_kinds import FolderKind
 from envoi.console.navigation import Word, under
 from envoi.console.records import asked as asking_for
@@ -27,6 +29,7 @@ from envoi.console.records import columns, forms
 from envoi.console.records import folders as folder_pages
 from envoi.console.records.asked import Asked
 from envoi.console.records.columns import Column
+from envoi.console.templatetags.console import use as use_icons
 from envoi.kernel import query, registry, saved_views, writing
 from envoi.kernel.errors import Conflict
 from envoi.kernel.models import Folder
@@ -50,6 +53,8 @@ class Cell:
     shown: Any
     name: str = ""
     text: str = ""
+    icon: str = ""
+    """The icon that it refers to."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,7 @@ def content(request: HttpRequest, asked: Asked) -> dict[str, Any]:
         counted = total(asked, lines, following, before)
     schema, actor = asked.schema, asked.actor
     views = saved_views.offered(schema.name, actor=actor)
+    use_icons(request, {cell.icon for each in lines for cell in each.cells if cell.icon})
     editable = asked.numbered and bool(writing.writable(schema, actor=actor))
     current = [each.expr for each in asked.columns]
     known = list(columns.offered(schema, actor, registry.current()))
@@ -143,6 +149,10 @@ def content(request: HttpRequest, asked: Asked) -> dict[str, Any]:
         "total": counted,
         "count_address": f"{address_of(schema, 'count')}{asked.state()}",
         "views": [(each, asked.view is not None and asked.view.pk == each.pk) for each in views],
+        "filters": [
+            (label, asked.address(filter=expr, view=None), asked.filter == expr)
+            for label, expr in forms.form_of(schema).filters
+        ],
         "ticked_columns": [(each, each.expr in current) for each in ordered],
         "conditions": {"schema": schema.name, "name": "filter", "value": asked.filter, "zone": asked.zone},
         "sentence": conditions.sentence(asked.conditions, schema.name) if asked.conditions else "",
@@ -254,8 +264,11 @@ def _edited(asked: Asked) -> frozenset[str]:
 
 def _line(asked: Asked, row: Sequence[Any], may: frozenset[str]) -> Line:
     key = row[0]
+    faces = forms.form_of(asked.schema).faces
     cells = tuple(
-        Cell(
+        _face(each, faces[each.name](value), value)
+        if each.name in faces and value is not None
+        else Cell(
             each,
             columns.shown(each.attribute, value),
             each.name if each.name in may else "",
@@ -265,6 +278,12 @@ def _line(asked: Asked, row: Sequence[Any], may: frozenset[str]) -> Line:
     )
     name = next((each.text for each in cells if each.text), str(key))
     return Line(key, forms.address_of(asked.schema, key) if asked.numbered else "", cells, name)
+
+
+def _face(column: Column, face: Face, value: Any) -> Cell:
+    mark = '<span class="st {}"><svg class="i" aria-hidden="true"><use href="#i-{}"/></svg>{}</span>'
+    shown = format_html(mark, face.css, face.icon, face.word)
+    return Cell(column, shown, "", columns.plain(column.attribute, value), face.icon)
 
 
 def _sorted(asked: Asked, column: Column) -> str:

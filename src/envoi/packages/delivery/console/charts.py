@@ -23,6 +23,7 @@ class Mark:
 
     at: float
     text: str
+    anchor: str = "middle"
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,15 @@ def draw(
     series: Sequence[tuple[str, Sequence[tuple[datetime, float]]]],
     *,
     now: datetime | None = None,
+    least: float = 4.0,
 ) -> Chart:
-    """Return a chart of the time from `begin` to `end`. The first series gets an area below it."""
+    """Return a chart of the time from `begin` to `end`. The first series gets an area below it.
+
+    `least`: the smallest number at the top of the axis.
+    """
     span = max((end - begin).total_seconds(), 1.0)
-    top = _round_up(max((value for _css, points in series for _at, value in points), default=0.0))
+    highest = max((value for _css, points in series for _at, value in points), default=0.0)
+    top = _round_up(max(highest, least))
 
     def x(moment: datetime) -> float:
         share = (moment - begin).total_seconds() / span
@@ -76,7 +82,9 @@ def draw(
         lines.append(Line(css, text, area))
     return Chart(
         lines=lines,
-        across=[Mark(x(at), text) for at, text in _hours(begin, end)],
+        across=[
+            Mark(x(at), text, "end" if x(at) > WIDTH - 24 else "middle") for at, text in _hours(begin, end)
+        ],
         up=[Mark(y(top * step / 4), _short(top * step / 4)) for step in range(5)],
         now=x(now) if now is not None and begin < now < end else None,
     )
@@ -84,15 +92,15 @@ def draw(
 
 def _round_up(value: float) -> float:
     """Return the next number whose quarters are easy to read."""
-    if value <= 4:
-        return 4.0
     unit = 10 ** math.floor(math.log10(value))
     return next(unit * each for each in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if unit * each >= value)
 
 
 def _short(value: float) -> str:
+    if value < 1:
+        return words.number(round(value, 3))
     if value < 10_000:
-        return words.number(round(value))
+        return words.number(round(value, 0 if value >= 10 else 1))
     return format_compact_decimal(value, locale=words.locale(), fraction_digits=1)
 
 

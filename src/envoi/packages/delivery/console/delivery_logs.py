@@ -52,25 +52,16 @@ _FLAG_WORDS = {
     4: lazy("sent again though in doubt"),
     8: lazy("in doubt"),
 }
-_LOOKS: dict[MessageStatus, tuple[str, str]] = {
-    MessageStatus.SENT: ("ok", "ok"),
-    MessageStatus.TAKEN: ("ok", "ok"),
-    MessageStatus.RECEIVED: ("ok", "ok"),
-    MessageStatus.FAILED: ("bad", "bad"),
-    MessageStatus.PENDING: ("wait", "wait"),
-    MessageStatus.PREPARED: ("run", "run"),
-    MessageStatus.HANDED: ("run", "run"),
-    MessageStatus.CANCELLED: ("draft", "stopped"),
-}
-"""Status of a message -> colour and icon; the others were not sent."""
 USUAL = (MessageStatus.IGNORED, MessageStatus.SENT, MessageStatus.FAILED, MessageStatus.PENDING)
 ICONS = "ok bad wait run stopped minus"
 
 
 def face(status: int) -> Face:
     """Return how the status of a message shows."""
-    look = _LOOKS.get(MessageStatus(status), ("draft", "minus"))
-    return Face(*look, timeline.spoken("nms:broadLogRcp", "status", status))
+    # The icon of a colour has its name, but for what was not sent.
+    tone = timeline.TONES.get(MessageStatus(status), "draft")
+    icon = "stopped" if status == MessageStatus.CANCELLED else "minus" if tone == "draft" else tone
+    return Face(tone, icon, timeline.spoken("nms:broadLogRcp", "status", status))
 
 
 def spoken_reason(reason: int) -> str:

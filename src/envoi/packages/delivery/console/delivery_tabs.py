@@ -35,13 +35,7 @@ FINAL = frozenset({DeliveryState.FINISHED, DeliveryState.STOPPED, DeliveryState.
 STILL = FINAL | states.EDITABLE - {DeliveryState.EXTRACTION}
 """States in which a page need not ask whether something has changed."""
 ICONS = "ask bad draft ok paused req run stopped wait late warn pause stop re x"
-CHANNEL_ICONS: dict[int, str] = {
-    Channel.EMAIL: "mail",
-    Channel.SMS: "sms",
-    Channel.PHONE: "phone",
-    Channel.DIRECT_MAIL: "file",
-    Channel.FAX: "file",
-}
+CHANNEL_ICONS = timeline.CHANNELS
 _LOOKS: dict[DeliveryState, tuple[str, str]] = {
     DeliveryState.EDITING: ("draft", "draft"),
     DeliveryState.EXTRACTION: ("ask", "ask"),

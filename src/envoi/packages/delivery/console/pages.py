@@ -9,6 +9,8 @@ from envoi.console.navigation import Entry, Word
 from envoi.console.records.form import Form, Section, Tab
 from envoi.kernel.rights import Right
 from envoi.packages.delivery.console import (
+    calendar,
+    delivery_tabs,
     mailbox,
     mx_rules,
     sending_addresses,
@@ -67,6 +69,8 @@ def own_pages() -> Pages:
                 else []
             ),
             Entry(Word.MONITORING, lazy("Health of sending"), "delivery:health", _SEND, position=20),
+            Entry(Word.DELIVERIES, lazy("Calendar"), "delivery:calendar", position=10),
+            Entry(Word.REPORTS, lazy("Delivery throughput"), "delivery:throughput", position=10),
             Entry(Word.PROFILES, lazy("Recipients"), "delivery:recipients", position=0),
             Entry(Word.PROFILES, lazy("Lists"), "delivery:lists", position=10),
             Entry(Word.PROFILES, lazy("Services"), "delivery:services", position=20),
@@ -103,13 +107,15 @@ def own_pages() -> Pages:
                 tabs=(Tab(lazy("Dashboard"), "delivery:delivery"),),
                 columns=(
                     "@label",
-                    "@internalName",
                     "@state",
                     "@messageType",
                     "[properties/@toDeliver]",
+                    "[indicators/@processed]",
+                    "@successRate",
                     "[scheduling/@contactDate]",
-                    "@lastModified",
                 ),
+                faces={"state": delivery_tabs.face},
+                filters=calendar.ready_filters(),
                 hidden=frozenset({"targeting"}),
                 page=lambda key: reverse("delivery:delivery", args=[key]),
             ),

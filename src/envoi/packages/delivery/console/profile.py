@@ -19,7 +19,7 @@ from envoi.kernel import clock, enumerations, folders
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
-from envoi.packages.delivery.console import timeline
+from envoi.packages.delivery.console import quarantined, timeline
 from envoi.packages.delivery.hookspecs import timeline_kinds
 from envoi.packages.delivery.models import (
     Channel,
@@ -218,8 +218,12 @@ def _ways(person: Recipient, held: list[Any]) -> list[Way]:
         ),
         (Channel.FAX, "file", person.fax, person.black_list_fax, False),
     )  # fmt: skip
+    known = quarantined.of(
+        [(address, channel) for channel, _icon, address, _refused, _listed in asked if address]
+    )
     found: list[Way] = []
     for channel, icon, address, refused, suppressed in asked:
+        trouble = known.get((address, channel))
         if channel is Channel.FAX and not address:
             continue
         withdrawn = [
@@ -227,7 +231,7 @@ def _ways(person: Recipient, held: list[Any]) -> list[Way]:
             for each in held
             if each.channel == channel and ConsentAction(each.action) is ConsentAction.WITHDRAWN
         ]
-        reason, since = "", None
+        reason, since, open_still = "", None, False
         if not address:
             reason = _("no complete address") if channel is Channel.DIRECT_MAIL else _("no address")
         elif person.black_list:
@@ -236,14 +240,20 @@ def _ways(person: Recipient, held: list[Any]) -> list[Way]:
             reason = _("wants no contact this way")
         elif suppressed:
             reason = _("on the suppression list")
+        elif trouble and trouble.blocks:
+            reason, since = trouble.text, trouble.since
         elif withdrawn:
+            # Consent withdrawn for one purpose leaves the others: it is told, and does not close the way.
+            open_still = True
             reason, since = (
                 _("consent withdrawn: %(purpose)s") % {"purpose": withdrawn[0].purpose},
                 withdrawn[0].date,
             )
+        elif trouble:
+            open_still = True
+            reason, since = trouble.text, trouble.since
         label = timeline.spoken("nms:consent", "channel", channel.value)
-        # Consent withdrawn for one purpose leaves the others: it is told, and does not close the way.
-        found.append(Way(label, icon, address, not reason or bool(withdrawn and since), reason, since))
+        found.append(Way(label, icon, address, not reason or open_still, reason, since))
     return found
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
@@ -15,11 +16,37 @@ from envoi.kernel.registry import find as schema_of
 from envoi.kernel.registry import translate
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.hookspecs import Event, timeline, timeline_kinds
-from envoi.packages.delivery.models import Confirmation, ConsentAction, SubAction
-from envoi.packages.delivery.services import consents, subscriptions
+from envoi.packages.delivery.models import (
+    BroadLogMsg,
+    BroadLogRcp,
+    Channel,
+    Confirmation,
+    ConsentAction,
+    MessageStatus,
+    SubAction,
+)
+from envoi.packages.delivery.services import consents, deliveries, subscriptions
 
 SHOWN = 60
 """Lines on one page."""
+CHANNELS: dict[int, str] = {
+    Channel.EMAIL: "mail",
+    Channel.SMS: "sms",
+    Channel.PHONE: "phone",
+    Channel.DIRECT_MAIL: "file",
+    Channel.FAX: "file",
+}
+"""Icons of channels."""
+TONES: dict[MessageStatus, str] = {
+    MessageStatus.SENT: "ok",
+    MessageStatus.TAKEN: "ok",
+    MessageStatus.RECEIVED: "ok",
+    MessageStatus.FAILED: "bad",
+    MessageStatus.PENDING: "wait",
+    MessageStatus.PREPARED: "run",
+    MessageStatus.HANDED: "run",
+}
+"""Colours of what became of a message; the others were not sent."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +75,9 @@ def days(found: Sequence[Event]) -> list[Day]:
 
 @timeline.answer
 def own(recipient_id: int, actor: Actor, most: int) -> list[Event]:
-    """Return what the package itself knows: subscriptions, consents, changes of the profile."""
+    """Return what the package itself knows: messages, subscriptions, consents, changes of the profile."""
     return [
+        *_messages(recipient_id, actor, most),
         *_subscriptions(recipient_id, most),
         *_consents(recipient_id)[:most],
         *_changes(recipient_id, most),
@@ -60,10 +88,45 @@ def own(recipient_id: int, actor: Actor, most: int) -> list[Event]:
 def own_kinds() -> list[tuple[str, Any]]:
     """Return the kinds of these."""
     return [
+        ("message", lazy("Messages")),
         ("subscription", lazy("Subscriptions")),
         ("consent", lazy("Consent")),
         ("profile", lazy("Profile")),
     ]
+
+
+def _messages(recipient_id: int, actor: Actor, most: int) -> list[Event]:
+    """Messages of the deliveries that the actor sees, with what became of them and why."""
+    logs = list(BroadLogRcp.objects.filter(target_id=recipient_id).order_by("-run_id")[:most])
+    seen = deliveries.visible(actor).filter(pk__in={each.delivery_id for each in logs})  # type: ignore[attr-defined]
+    known = {each.pk: each for each in seen.only("label", "message_type", "folder", "mapping")}
+    texts = dict(
+        BroadLogMsg.objects.filter(pk__in={each.msg_id for each in logs if each.msg_id}).values_list(  # type: ignore[attr-defined]
+            "pk", "first_text"
+        )
+    )
+    found: list[Event] = []
+    for each in logs:
+        delivery = known.get(each.delivery_id)  # type: ignore[attr-defined]
+        if delivery is None:
+            continue
+        parts = [
+            spoken("nms:broadLogRcp", "status", each.status),
+            spoken("nms:broadLogRcp", "failureReason", each.failure_reason) if each.failure_reason else "",
+            texts.get(each.msg_id, ""),  # type: ignore[attr-defined]
+        ]
+        found.append(
+            Event(
+                each.event_date or each.modified_at,
+                "message",
+                CHANNELS.get(delivery.message_type, "mail"),
+                TONES.get(MessageStatus(each.status), "draft"),
+                delivery.label,
+                " · ".join(part for part in parts if part),
+                reverse("delivery:delivery", args=[delivery.pk]),
+            )
+        )
+    return found
 
 
 def _subscriptions(recipient_id: int, most: int) -> list[Event]:

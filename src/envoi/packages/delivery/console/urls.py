@@ -4,6 +4,7 @@ from django.urls import path
 
 from envoi.packages.delivery.console import (
     content,
+    calendar,
     deliveries,
     delivery_approvals,
     delivery_logs,
@@ -21,11 +22,14 @@ from envoi.packages.delivery.console import (
     sending_domains,
     services,
     suppression,
+    throughput,
 )
 
 app_name = "delivery"
 urlpatterns = [
     path("deliveries", deliveries.first, name="deliveries"),
+    path("deliveries/calendar", calendar.page, name="calendar"),
+    path("reports/throughput", throughput.page, name="throughput"),
     path("deliveries/<int:number>", deliveries.page, name="delivery"),
     path("deliveries/<int:number>/ask/<slug:command>", deliveries.ask, name="delivery-ask"),
     path("deliveries/<int:number>/failures", deliveries.failures, name="delivery-failures"),

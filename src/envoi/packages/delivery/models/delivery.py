@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 
 from envoi.kernel.models import Folder, Operator
-from envoi.kernel.registry import Declaration
+from envoi.kernel.registry import Computed, Declaration, Type
 from envoi.packages.delivery.models.mapping import DeliveryMapping
 from envoi.packages.delivery.models.person import Channel, number, text
 
@@ -247,6 +247,13 @@ class Delivery(models.Model):
             "success": "Successful messages",
             "error": "Errors",
             "new_quarantine": "New quarantines",
+        },
+        computed={
+            "successRate": Computed(
+                Type.DOUBLE,
+                "Round(Percent([indicators/@success], [indicators/@processed]), 1)",
+                label="Success, per cent",
+            )
         },
         read_only=frozenset(
             {
