@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -47,7 +49,7 @@ def _send(config: object) -> int:
     assert isinstance(config, Config)  # noqa: S101 for the type checker
 
     async def send() -> None:
-        process = Process(config)
+        process = Process(config, _pace())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, process.stop)
@@ -59,6 +61,18 @@ def _send(config: object) -> int:
         logging.getLogger(__name__).error("%s", error)
         return 1
     return 0
+
+
+def _pace() -> Any:
+    """Return how often the sender looks; a test of crashes makes it look sooner."""
+    from envoi.packages.delivery.services.mta.process import Pace
+
+    usual = Pace()
+    return replace(
+        usual,
+        again=float(os.environ.get("ENVOI_CHAOS_AGAIN_S", usual.again)),
+        look=float(os.environ.get("ENVOI_CHAOS_LOOK_S", usual.look)),
+    )
 
 
 def _wait() -> None:

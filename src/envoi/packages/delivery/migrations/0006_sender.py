@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                 ('part_id', models.BigIntegerField(blank=True, null=True)),
                 ('held', models.BooleanField(default=False)),
                 ('repeat', models.BooleanField(default=False)),
+                ('doubts', models.SmallIntegerField(db_default=0, default=0)),
             ],
             options={
                 'db_table': 'nms_delivery_retry',

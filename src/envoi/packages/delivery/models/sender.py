@@ -59,6 +59,8 @@ class DeliveryRetry(models.Model):
     """In doubt, and not to be sent again unless somebody says so."""
     repeat = models.BooleanField(default=False)
     """May have arrived already: to be marked."""
+    doubts = number()
+    """How often it was left in doubt."""
 
     NO_SCHEMA = "It serves the senders alone; the message itself is in the delivery log."
 

@@ -20,6 +20,7 @@ class Retry:
     next_at: datetime
     held: bool = False
     repeat: bool = False
+    doubts: int = 0
 
 
 def put(retries: Sequence[Retry]) -> None:
@@ -28,7 +29,7 @@ def put(retries: Sequence[Retry]) -> None:
         retries,
         """attempts = EXCLUDED.attempts, first_at = coalesce(r.first_at, EXCLUDED.first_at),
            last_at = EXCLUDED.last_at, next_at = EXCLUDED.next_at, part_id = NULL, held = EXCLUDED.held,
-           repeat = r.repeat OR EXCLUDED.repeat""",
+           repeat = r.repeat OR EXCLUDED.repeat, doubts = EXCLUDED.doubts""",
     )
 
 
@@ -43,9 +44,10 @@ def _write(retries: Sequence[Retry], change: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""INSERT INTO nms_delivery_retry AS r
-                  (run_id, id, delivery_id, attempts, first_at, last_at, next_at, held, repeat)
+                  (run_id, id, delivery_id, attempts, first_at, last_at, next_at, held, repeat, doubts)
                 SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::smallint[],
-                  %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::boolean[], %s::boolean[])
+                  %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::boolean[], %s::boolean[],
+                  %s::smallint[])
                 ON CONFLICT (run_id, id) DO UPDATE SET {change}""",  # noqa: S608 ours
             [
                 [each.run_id for each in retries],
@@ -57,6 +59,7 @@ def _write(retries: Sequence[Retry], change: str) -> None:
                 [each.next_at for each in retries],
                 [each.held for each in retries],
                 [each.repeat for each in retries],
+                [each.doubts for each in retries],
             ],
         )
 
@@ -73,18 +76,19 @@ def drop(keys: Sequence[tuple[int, int]]) -> None:
         )
 
 
-def firsts(keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], datetime]:
-    """Return when messages (run, id) were tried first, of those that were before."""
+def before(keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], tuple[datetime | None, int]]:
+    """Return when messages (run, id) were tried first and how often they were left in doubt, of those that
+    wait or did.
+    """
     if not keys:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT r.run_id, r.id, r.first_at FROM nms_delivery_retry r
-               JOIN unnest(%s::bigint[], %s::bigint[]) AS u (run_id, id) USING (run_id, id)
-               WHERE r.first_at IS NOT NULL""",
+            """SELECT r.run_id, r.id, r.first_at, r.doubts FROM nms_delivery_retry r
+               JOIN unnest(%s::bigint[], %s::bigint[]) AS u (run_id, id) USING (run_id, id)""",
             [[run for run, _ in keys], [id for _, id in keys]],
         )
-        return {(run, id): first for run, id, first in cursor.fetchall()}
+        return {(run, id): (first, doubts) for run, id, first, doubts in cursor.fetchall()}
 
 
 def of_part(part_id: int) -> dict[int, tuple[int, bool]]:

@@ -32,8 +32,8 @@ BATCH = 10_000
 """Lines of a transaction: half of them tell that a dot was about to be written."""
 ALL = -1
 """Place of a journal of which everything is settled; only its file and row are left."""
-DOUBTFUL = 3
-"""A message of which this many attempts were left in doubt is held, whatever the delivery says."""
+DOUBTFUL = 4
+"""A message that was left in doubt so often is held, whatever the delivery says."""
 _DOUBT_AGAIN = timedelta(seconds=10)
 _NOTHING = Verdict(0, int(FailureType.UNDEFINED), int(FailureReason.NONE))
 
@@ -168,28 +168,30 @@ def _changes(entries: Sequence[Entry], runs: dict[int, Run], again: timedelta) -
             strict=True,
         )
     )
-    first = retrying.firsts([(entry.run, entry.id) for entry in bad])
+    before = retrying.before([(entry.run, entry.id) for entry in entries if entry.kind != State.SENT])
     return [
         _change(
             entry,
             runs[entry.run],
             verdicts.get((entry.run, entry.id), _NOTHING),
-            first.get((entry.run, entry.id)),
+            *before.get((entry.run, entry.id), (None, 0)),
             again,
         )
         for entry in entries
     ]
 
 
-def _change(entry: Entry, run: Run, verdict: Verdict, first: datetime | None, later: timedelta) -> Change:
+def _change(
+    entry: Entry, run: Run, verdict: Verdict, first: datetime | None, doubts: int, later: timedelta
+) -> Change:
     """Return what an outcome means for its message."""
     if entry.kind == State.SENT:
         return Change(run, entry, int(MessageStatus.SENT), _NOTHING, 0, None)
     if entry.kind == State.IN_DOUBT:
-        return _doubt(entry, run, later)
+        return _doubt(entry, run, doubts + 1, later)
     again = Retry(
         entry.run, entry.id, run.delivery_id, entry.attempt, first or entry.at, entry.at, entry.at,
-        repeat=entry.repeat,
+        repeat=entry.repeat, doubts=doubts,
     )  # fmt: skip
     if not _lasting(entry, verdict):
         when = next_attempt(
@@ -212,12 +214,12 @@ def _lasting(entry: Entry, verdict: Verdict) -> bool:
     return not entry.code or verdict.failure_type == int(FailureType.UNDEFINED)
 
 
-def _doubt(entry: Entry, run: Run, later: timedelta) -> Change:
+def _doubt(entry: Entry, run: Run, doubts: int, later: timedelta) -> Change:
     """Return what becomes of a message that may have arrived: sent again and marked, or held."""
-    held = run.sending.doubt == "hold" or entry.attempt >= DOUBTFUL
+    held = run.sending.doubt == "hold" or doubts >= DOUBTFUL
     again = Retry(
         entry.run, entry.id, run.delivery_id, entry.attempt, entry.at, entry.at, entry.at + later,
-        held=held, repeat=not held or entry.repeat,
+        held=held, repeat=not held or entry.repeat, doubts=doubts,
     )  # fmt: skip
     flags = int(Flag.HELD if held else Flag.REPEAT)
     return Change(run, entry, int(MessageStatus.PENDING), _NOTHING, flags, again)
