@@ -4,12 +4,13 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,6 +34,16 @@ demo = true
 
 [web]
 port = {port}
+
+# Its mail goes to a sink on this machine, which sends bounces back.
+[sending]
+sink = "127.0.0.1:{sink}"
+sender = "news@envoi.example"
+bounce_domain = "bounce.envoi.example"
+helo = "mail.envoi.example"
+
+[inbound]
+listen = "127.0.0.1:{bounces}"
 """
 DATABASE_FRESH, DATABASE_OLD = "envoi_demo_fresh", "envoi_demo_old"
 
@@ -113,7 +124,8 @@ def demo(
         serve.claim(config.web.host, port)
         file = home / configuration.FILE_NAME
         again = file.exists()
-        file.write_text(FILE.format(port=port), encoding="utf-8")
+        sink, bounces = _free_ports(2)
+        file.write_text(FILE.format(port=port, sink=sink, bounces=bounces), encoding="utf-8")
         file.chmod(0o600)
         say("Making the instance …")
         _empty(home, database=again)
@@ -147,9 +159,18 @@ def _take_folder(home: Path) -> None:
     home.chmod(mode)
 
 
+def _free_ports(count: int) -> list[int]:
+    """Return ports of this machine at which nobody listens just now."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
 def _empty(home: Path, *, database: bool) -> None:
     """Take away what an earlier demonstration left: its database, its files, the logs of its processes."""
-    for name in ("files", "spool", "static", "imports", "exports"):
+    for name in ("files", "spool", "static", "imports", "exports", "sink"):
         shutil.rmtree(home / name, ignore_errors=True)
     for log in (home / "log").glob("*.log*"):
         if not log.name.startswith("postgres"):

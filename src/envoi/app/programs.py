@@ -33,6 +33,8 @@ def programs(home: Path, config: Config, only: Sequence[str] = ()) -> tuple[Prog
         Program("sender", (*envoi, "sender"), count=config.sending.processes, stop_seconds=60),
         Program("inmail", (*envoi, "inmail"), count=min(config.inbound.processes, 1), stop_seconds=30),
     )
+    if config.instance.demo and config.sending.sink:
+        table = (*table, Program("sink", (*envoi, "sink"), stop_seconds=5))
     known = [program.name for program in table]
     for name in only:
         if name not in known:

@@ -31,6 +31,7 @@ COMMANDS = {
     "worker": "worker",
     "sender": "sender",
     "inmail": "inmail",
+    "sink": "sink",
     "postgres": "postgres",
     "workflow": "workflow",
     "delivery": "delivery",

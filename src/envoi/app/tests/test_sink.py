@@ -7,14 +7,18 @@ import smtplib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from envoi.app import sink as app_sink
+from envoi.app.programs import programs
 from envoi.app.sink import Sink, into_maildir, place
+from envoi.kernel.config import Config, InstanceConfig, SendingConfig
 from envoi.kernel.errors import NotFound, Refused
 from envoi.packages.delivery.services.bounces import classify
 from envoi.packages.delivery.services.sink import Fate, Fates, Mails, Rates, letters, mails
@@ -155,3 +159,15 @@ def test_a_sink_listens_on_this_machine_only() -> None:
     assert place("127.0.0.1:2525") == ("127.0.0.1", 2525)
     with pytest.raises(Refused, match="this machine"):
         place("0.0.0.0:25")
+
+
+def test_only_a_demonstration_runs_a_sink(tmp_path: Path, run_envoi: Callable[..., Any]) -> None:
+    demo = Config(
+        home=tmp_path, instance=InstanceConfig(demo=True), sending=SendingConfig(sink="127.0.0.1:1")
+    )
+    assert "sink" in [each.name for each in programs(tmp_path, demo)]
+    assert "sink" not in [each.name for each in programs(tmp_path, replace(demo, instance=InstanceConfig()))]
+    (tmp_path / "envoi.toml").write_text('[sending]\nsink = "127.0.0.1:1"\n')
+    assert "no demonstration" in run_envoi("sink", home=tmp_path, code=3).err
+    (tmp_path / "envoi.toml").write_text("")
+    assert "sends its mail to the world" in run_envoi("sink", home=tmp_path, code=3).err

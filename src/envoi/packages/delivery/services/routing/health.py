@@ -73,7 +73,8 @@ def slices(since: datetime, until: datetime, width: timedelta = SLICE) -> list[S
     """Return all slices of a time, those without mail too. `width`: whole multiples of five minutes."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT date_bin(make_interval(secs => %s), slice, %s), sum(sent), sum(failed), sum(deferred), sum(bytes)
+            """SELECT date_bin(make_interval(secs => %s), slice, %s),
+                 sum(sent), sum(failed), sum(deferred), sum(bytes)
                FROM nms_delivery_stat WHERE slice >= %s AND slice < %s GROUP BY 1""",
             [width.total_seconds(), since, since, until],
         )
