@@ -64,7 +64,7 @@ def test_how_a_delivery_is_sent_approved_and_proved(visit, width, dark, language
     page.goto(page.url.replace("/approval", "/proofs"))
     page.locator("#pa").fill("boss@example.org")
     page.locator("input[value=substitution]").check()
-    page.locator("form button.pri:not([name])").click()
+    page.locator("button[value=prove]").click()
     expect(page.locator("table.fold tbody tr")).to_have_count(1)
     look("proofs")
     assert found == []

@@ -7,9 +7,10 @@ from typing import Any
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET, require_http_methods
 
 from envoi.console import words
 from envoi.console.access import actor_of_request
@@ -83,6 +84,21 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     return delivery_tabs.show(
         request, "delivery/delivery_approval.html", delivery, actor, "approval", context, problem=problem
     )
+
+
+@under(Word.DELIVERIES)
+@require_GET
+def waiting(request: HttpRequest) -> HttpResponse:
+    """List what of deliveries waits for the operator's answer."""
+    found = approvals.waiting(actor_of_request(request))
+    now = clock.now()
+    heading = ngettext("%(n)d decision waits for you", "%(n)d decisions wait for you", len(found))
+    context = {
+        "rows": [(each, _(job_log.STEPS[ApprovalStep(each.step)]), each.due_at < now) for each in found],
+        "heading": heading % {"n": len(found)} if found else _("No decision waits for you"),
+        "zone": words.zone_name(),
+    }
+    return render(request, "delivery/approvals.html", context)
 
 
 def _do(request: HttpRequest, delivery: Delivery, actor: Actor) -> str:

@@ -63,6 +63,7 @@ def own_pages() -> Pages:
         urls=(path("", include("envoi.packages.delivery.console.urls")),),
         entries=(
             Entry(Word.DELIVERIES, lazy("All deliveries"), "delivery:deliveries", position=0),
+            Entry(Word.DELIVERIES, lazy("Approvals"), "delivery:approvals", position=5),
             *(
                 [Entry(Word.DELIVERIES, lazy("Mailbox"), "delivery:mailbox", _PREPARE, position=90)]
                 if mailbox.shown()

@@ -21,10 +21,12 @@ from envoi.kernel.rights import Actor
 from envoi.packages.delivery.console import delivery_tabs
 from envoi.packages.delivery.models import Channel, Delivery, JobLevel, JobLog, SeedMember
 from envoi.packages.delivery.services import deliveries, lists
-from envoi.packages.delivery.services.deliveries import proofs, sending
+from envoi.packages.delivery.services.deliveries import proofs, seeds, sending
 
 LISTS = 100
 SHOWN = 50
+OFFERED = 100
+"""Most seed addresses to copy from."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,23 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     if request.method == "POST":
         try:
             with transaction.atomic():
-                made = _prove(request, delivery, actor)
-            messages.success(request, _("%(label)s is on its way.") % {"label": made.label})
+                text = _do(request, delivery, actor)
+            messages.success(request, text)
             return redirect(request.path)
         except (Invalid, Conflict, NotAllowed, NotFound) as refusal:
             problem = str(refusal)
             delivery.refresh_from_db()
     found = proofs.of(delivery)[:SHOWN]
+    changes = "change" in deliveries.possible(delivery, actor)
     context = {
         "proofs": [_sent(each) for each in found],
         "form": _form(request, delivery, actor)
         if "duplicate" in deliveries.possible(delivery, actor)
         else None,
         "zone": words.zone_name(),
+        "own_seeds": seeds.own(delivery),
+        "offered": seeds.offered(actor)[:OFFERED] if changes else [],
+        "changes": changes,
     }
     moving = any(each.status not in delivery_tabs.STILL for each in found)
     tag = live.tag(request, delivery.modified_at, *(each.modified_at for each in found))
@@ -77,6 +83,32 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
         )
 
     return live.answer(request, tag, draw) if request.method == "GET" else draw()
+
+
+def _do(request: HttpRequest, delivery: Delivery, actor: Actor) -> str:
+    given = request.POST
+    match given.get("do", "prove"):
+        case "prove":
+            made = _prove(request, delivery, actor)
+            return _("%(label)s is on its way.") % {"label": made.label}
+        case "seed":
+            values = {name: given.get(name, "").strip() for name in ("email", "firstName", "lastName")}
+            made_seed = seeds.add(delivery, values, actor=actor)
+            return _("%(address)s gets this delivery too.") % {"address": made_seed.email}
+        case "copy":
+            count = seeds.copy(delivery, _numbers(given.getlist("template")), actor=actor)
+            said = ngettext("%(n)s seed address is added.", "%(n)s seed addresses are added.", count)
+            return said % {"n": words.number(count)}
+        case "remove":
+            for number in _numbers([given.get("seed", "")]):
+                seeds.remove(delivery, number, actor=actor)
+            return _("The seed address is removed.")
+        case _:
+            raise Invalid(_("Nothing was chosen that could be done."))
+
+
+def _numbers(texts: list[str]) -> list[int]:
+    return [int(each) for each in texts if each.isdecimal() and len(each) < 18]
 
 
 def _prove(request: HttpRequest, delivery: Delivery, actor: Actor) -> Delivery:
@@ -101,15 +133,15 @@ def _prove(request: HttpRequest, delivery: Delivery, actor: Actor) -> Delivery:
 
 def _form(request: HttpRequest, delivery: Delivery, actor: Actor) -> dict[str, Any]:
     said = sending.read(delivery.sending, channel=Channel(delivery.message_type))
-    seeds = proofs.seeds_of(delivery)
-    count = len(seeds.get("ids") or ())
-    folders = Folder.objects.filter(name__in=seeds.get("folders") or ())
+    said_seeds = proofs.seeds_of(delivery)
+    count = len(said_seeds.get("ids") or ())
+    folders = Folder.objects.filter(name__in=said_seeds.get("folders") or ())
     count += SeedMember.objects.filter(folder__in=folders, active=True).count()
     own = Operator.objects.filter(pk=actor.operator_id).values_list("email", flat=True).first()
     given = request.POST
     number = Delivery.objects.filter(parent=delivery, fcp=True).count() + 1
     return {
-        "mode": given.get("mode") or ("seeds" if any(seeds.values()) else "substitution"),
+        "mode": given.get("mode") or ("seeds" if any(said_seeds.values()) else "substitution"),
         "label": given.get("label") or said.proof_label.replace("{n}", str(number)),
         "addresses": given.get("addresses") or own or "",
         "profiles": given.get("profiles", ""),
@@ -118,7 +150,7 @@ def _form(request: HttpRequest, delivery: Delivery, actor: Actor) -> dict[str, A
             (each.name, each.label, each.name in given.getlist("list"))
             for each in lists.visible(actor).filter(schema=delivery.mapping.schema).order_by("label")[:LISTS]
         ],
-        "has_seeds": any(seeds.values()),
+        "has_seeds": any(said_seeds.values()),
         "seeds": ngettext("%(n)s seed address", "%(n)s seed addresses", count) % {"n": words.number(count)}
         if count
         else _("those that fit its condition"),

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from envoi.kernel import clock as product_clock
+from envoi.kernel.models import Folder
 from envoi.kernel.rights import Right
 from envoi.kernel.testing import admin_actor, make_operator
 from envoi.packages.delivery.models import Delivery, DeliveryState, SeedMember
@@ -103,11 +104,15 @@ def test_a_reviewer_decides_on_the_page_and_the_delivery_starts(spring: Delivery
     analysis.work(analysis.start(spring, actor=admin_actor(), queue=False).pk, actor=admin_actor())
     asked = text(ann, page)
     assert "1 decision waits for you" in asked
+    waiting = text(ann, "/deliveries/approvals")
+    assert "Spring" in waiting
+    assert page in waiting
     (number,) = re.findall(r'name="approval" value="(\d+)"', asked)
     assert "Say why" in text(ann, page, 400, do="reject", approval=number)
     assert "the delivery has started" in text(ann, page, do="approve", approval=number)
     spring.refresh_from_db()
     assert spring.status is DeliveryState.START_PENDING
+    assert "No decision waits for you" in text(ann, "/deliveries/approvals")
 
 
 def test_a_proof_is_sent_in_a_few_clicks(spring: Delivery) -> None:
@@ -119,10 +124,16 @@ def test_a_proof_is_sent_in_a_few_clicks(spring: Delivery) -> None:
     assert "Say which addresses" in text(mary, page, 400, mode="substitution", addresses=" ")
     assert "no seed addresses" in text(mary, page, 400, mode="seeds")
     now = product_clock.now() - timedelta(days=1)
-    SeedMember.objects.create(
-        folder=spring.folder, label="Ann", email="ann@seed.example", delivery_id=spring.pk, created_at=now,
-        modified_at=now,
+    kept = SeedMember.objects.create(
+        folder=Folder.objects.get(name="seedAddresses"), label="Kept", email="kept@seed.example", city="Lyon",
+        created_at=now, modified_at=now,
     )  # fmt: skip
+    assert "gets this delivery too" in text(mary, page, do="seed", email="Ann@Seed.Example", firstName="Ann")
+    assert "1 seed address is added" in text(mary, page, do="copy", template=str(kept.pk))
+    mine, copied = SeedMember.objects.filter(delivery_id=spring.pk).order_by("pk")
+    assert (mine.email, mine.first_name) == ("ann@seed.example", "Ann")
+    assert (copied.email, copied.city) == ("kept@seed.example", "Lyon")
+    text(mary, page, do="remove", seed=str(copied.pk))
     assert "1 seed address" in text(mary, page)
     assert "Check – Spring is on its way." in text(mary, page, mode="seeds", label="Check")
     assert Delivery.objects.filter(parent=spring, fcp=True).count() == 2
