@@ -11,8 +11,11 @@ from envoi.kernel.rights import Right
 from envoi.packages.delivery.console import (
     calendar,
     delivery_tabs,
+    inbound,
     mailbox,
     mx_rules,
+    qualification,
+    quarantine,
     sending_addresses,
     sending_domains,
     suppression,
@@ -64,14 +67,17 @@ def own_pages() -> Pages:
         entries=(
             Entry(Word.DELIVERIES, lazy("All deliveries"), "delivery:deliveries", position=0),
             Entry(Word.DELIVERIES, lazy("Approvals"), "delivery:approvals", position=5),
+            Entry(Word.DELIVERIES, lazy("Calendar"), "delivery:calendar", position=10),
+            Entry(Word.REPORTS, lazy("Delivery throughput"), "delivery:throughput", position=10),
             *(
                 [Entry(Word.DELIVERIES, lazy("Mailbox"), "delivery:mailbox", _PREPARE, position=90)]
                 if mailbox.shown()
                 else []
             ),
             Entry(Word.MONITORING, lazy("Health of sending"), "delivery:health", _SEND, position=20),
-            Entry(Word.DELIVERIES, lazy("Calendar"), "delivery:calendar", position=10),
-            Entry(Word.REPORTS, lazy("Delivery throughput"), "delivery:throughput", position=10),
+            Entry(Word.DELIVERIES, lazy("Non deliverables"), "delivery:quarantine", position=60),
+            Entry(Word.DELIVERIES, lazy("Qualification"), "delivery:qualification", position=70),
+            Entry(Word.DELIVERIES, lazy("Inbound mails"), "delivery:inbound-mails", _PREPARE, position=80),
             Entry(Word.PROFILES, lazy("Recipients"), "delivery:recipients", position=0),
             Entry(Word.PROFILES, lazy("Lists"), "delivery:lists", position=10),
             Entry(Word.PROFILES, lazy("Services"), "delivery:services", position=20),
@@ -80,6 +86,9 @@ def own_pages() -> Pages:
         ),
         folders={
             "nms:suppression": FolderKind(suppression.folder_page, "shield"),
+            "nms:address": FolderKind(quarantine.folder_page, "shield"),
+            "nms:broadLogMsg": FolderKind(qualification.folder_page, "list"),
+            "nms:inboundMail": FolderKind(inbound.folder_page, "mail"),
             "nms:sendingDomain": FolderKind(sending_domains.folder_page, "key"),
             "nms:ip": FolderKind(sending_addresses.folder_page, "xfer"),
             "nms:mxRule": FolderKind(mx_rules.folder_page, "late"),

@@ -2,6 +2,7 @@
 
 from envoi.packages.delivery.services.quarantine.entry import Failure, note, succeeded
 from envoi.packages.delivery.services.quarantine.manual import (
+    ENTITY,
     SETTABLE,
     Chosen,
     find,
@@ -11,4 +12,4 @@ from envoi.packages.delivery.services.quarantine.manual import (
     set_status,
 )
 
-__all__ = ["SETTABLE", "Chosen", "Failure", "find", "get", "note", "of", "put", "set_status", "succeeded"]
+__all__ = ["ENTITY", "SETTABLE", "Chosen", "Failure", "find", "get", "note", "of", "put", "set_status", "succeeded"]
