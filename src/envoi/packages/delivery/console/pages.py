@@ -19,6 +19,7 @@ from envoi.packages.delivery.console import (
     sending_addresses,
     sending_domains,
     suppression,
+    typologies,
 )
 from envoi.packages.delivery.models import Recipient
 
@@ -68,6 +69,7 @@ def own_pages() -> Pages:
             Entry(Word.DELIVERIES, lazy("All deliveries"), "delivery:deliveries", position=0),
             Entry(Word.DELIVERIES, lazy("Approvals"), "delivery:approvals", position=5),
             Entry(Word.DELIVERIES, lazy("Calendar"), "delivery:calendar", position=10),
+            Entry(Word.DELIVERIES, lazy("Typologies"), "delivery:typologies", position=60),
             Entry(Word.REPORTS, lazy("Delivery throughput"), "delivery:throughput", position=10),
             *(
                 [Entry(Word.DELIVERIES, lazy("Mailbox"), "delivery:mailbox", _PREPARE, position=90)]
@@ -92,6 +94,7 @@ def own_pages() -> Pages:
             "nms:sendingDomain": FolderKind(sending_domains.folder_page, "key"),
             "nms:ip": FolderKind(sending_addresses.folder_page, "xfer"),
             "nms:mxRule": FolderKind(mx_rules.folder_page, "late"),
+            "nms:typology": FolderKind(typologies.folder_page, "filter"),
         },
         forms={
             "nms:recipient": Form(
@@ -108,6 +111,8 @@ def own_pages() -> Pages:
                 page=lambda key: reverse("delivery:recipient", args=[key]),
             ),
             "nms:visitor": Form(sections=_PERSON),
+            "nms:typology": Form(page=lambda key: reverse("delivery:typology", args=[key])),
+            "nms:typologyRule": Form(page=lambda key: reverse("delivery:typology-rule", args=[key])),
             "nms:seedMember": Form(sections=_PERSON),
             "nms:group": Form(
                 tabs=(Tab(lazy("Members"), "delivery:list"),),

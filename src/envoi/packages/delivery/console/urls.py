@@ -26,6 +26,7 @@ from envoi.packages.delivery.console import (
     services,
     suppression,
     throughput,
+    typologies,
 )
 
 app_name = "delivery"
@@ -71,6 +72,10 @@ urlpatterns = [
     path("sending/mx-rules", mx_rules.first, name="mx-rules"),
     path("sending/mx-rules/new", mx_rules.page, name="new-mx-rule"),
     path("sending/mx-rules/<int:number>", mx_rules.page, name="mx-rule"),
+    path("typologies", typologies.first, name="typologies"),
+    path("typologies/<int:number>", typologies.page, name="typology"),
+    path("typologies/rules/new", typologies.rule, name="new-typology-rule"),
+    path("typologies/rules/<int:number>", typologies.rule, name="typology-rule"),
     path("monitoring/sending", health.page, name="health"),
     path("mailbox", mailbox.page, name="mailbox"),
     path("mailbox/<slug:number>", mailbox.mail, name="mailbox-mail"),
