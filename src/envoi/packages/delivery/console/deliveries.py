@@ -14,12 +14,14 @@ from django.views.decorators.http import require_GET, require_http_methods
 from envoi.console import explorer, live, tree, words
 from envoi.console.access import actor_of_request
 from envoi.console.navigation import Word, under
-from envoi.kernel import clock
+from envoi.kernel import clock, folders
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
+from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.console import delivery_dashboard, delivery_tabs
 from envoi.packages.delivery.models import Delivery
 from envoi.packages.delivery.services import analysis, deliveries
+from envoi.packages.delivery.services.deliveries import doubts
 
 _REFUSALS = (Invalid, Conflict, NotAllowed, NotFound)
 
@@ -60,7 +62,11 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
             delivery,
             actor,
             "dashboard",
-            delivery_dashboard.context(delivery, request.GET.get("span", "all")),
+            {
+                **delivery_dashboard.context(delivery, request.GET.get("span", "all")),
+                "decides": actor.has(Right.START_DELIVERIES)
+                and folders.may(actor, delivery.folder, Access.WRITE),
+            },
             etag=etag if moves else "",
             problem=problem,
         )
@@ -133,6 +139,14 @@ def _do(request: HttpRequest, delivery: Delivery, actor: Actor) -> tuple[str, st
             verb: Any = getattr(deliveries, command)
             verb(delivery, actor=actor)
             return delivery_tabs.done(command), here
+        case "doubt-sent" | "doubt-repeat" as command:
+            count = doubts.decide(delivery, "sent" if command == "doubt-sent" else "repeat", actor=actor)
+            said = (
+                ngettext("%(n)s message counts as sent.", "%(n)s messages count as sent.", count)
+                if command == "doubt-sent"
+                else ngettext("%(n)s message is sent again.", "%(n)s messages are sent again.", count)
+            )
+            return said % {"n": words.number(count)}, here
         case "duplicate" | "resend" as command:
             make: Any = getattr(deliveries, command)
             made = make(delivery, actor=actor)

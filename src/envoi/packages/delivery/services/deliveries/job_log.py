@@ -60,6 +60,8 @@ TEXTS: Mapping[str, str] = {
     "unextracted": gettext_noop("The file for the provider could not be made: %(error)s"),
     "file_rejected": gettext_noop("File %(file)s rejected."),
     "handed_over": gettext_noop("File %(file)s handed over to the provider."),
+    "doubt_sent": gettext_noop("Messages in doubt that are taken as sent: %(count)s."),
+    "doubt_repeat": gettext_noop("Messages in doubt that are sent again: %(count)s."),
     "failed": gettext_noop("The analysis failed: %(error)s"),
     "data_missing": gettext_noop("The workflow gives no %(names)s: it stays empty in the messages."),
     "untracked": gettext_noop(

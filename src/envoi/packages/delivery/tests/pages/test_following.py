@@ -110,6 +110,33 @@ def test_what_waits_is_told_retries_doubt_waves_and_delay() -> None:
     assert "Delayed: nothing has gone out since" in shown
 
 
+def test_messages_in_doubt_are_sent_again_or_taken_as_sent() -> None:
+    made = make_sent(make_recipients(20), sent=0.0, failed=0.0)
+    held = list(log(made).order_by("broad_log_id")[:4])
+    retry = [(each.pk, each.pk != held[3].pk) for each in held]
+    DeliveryRetry.objects.bulk_create(
+        DeliveryRetry(run_id=made.run_id, id=key, delivery_id=made.pk, next_at=clock.now(), held=holds)
+        for key, holds in retry
+    )
+    log(made).filter(pk__in=[each.pk for each in held[:3]]).update(flags=8)
+    log(made).filter(pk=held[0].pk).update(flags=9)
+    client = signed_in("mary", "ADMINISTRATION")
+    assert "doubt-repeat" not in signed_in("ann", "PREPARE DELIVERIES").get(place(made)).content.decode()
+    said = words(client.post(place(made), {"do": "doubt-repeat"}, follow=True))
+    assert "3 messages are sent again." in said
+    assert sorted(log(made).filter(flags__gt=0).values_list("flags", flat=True)) == [4, 4, 5]
+    assert DeliveryRetry.objects.filter(delivery_id=made.pk, held=False, repeat=True).count() == 3
+    assert client.post(place(made), {"do": "doubt-repeat"}).status_code == 400
+
+    DeliveryRetry.objects.filter(delivery_id=made.pk).exclude(id=held[3].pk).update(held=True)
+    said = words(client.post(place(made), {"do": "doubt-sent"}, follow=True))
+    assert "3 messages count as sent." in said
+    made.refresh_from_db()
+    assert (made.success, log(made).filter(status=1).count()) == (2, 3)  # one is a seed address
+    assert list(DeliveryRetry.objects.values_list("id", flat=True)) == [held[3].pk]
+    assert "Messages in doubt that are taken as sent: 3." in words(client.get(place(made, "audit")))
+
+
 def test_failures_are_told_by_domain_and_reason() -> None:
     made = make_sent(make_recipients(600), failed=0.3, sent=0.5)
     client = signed_in("mary", "ADMINISTRATION")
