@@ -38,9 +38,9 @@ port = {port}
 # Its mail goes to a sink on this machine, which sends bounces back.
 [sending]
 sink = "127.0.0.1:{sink}"
-sender = "news@envoi.example"
-bounce_domain = "bounce.envoi.example"
-helo = "mail.envoi.example"
+sender = "news@atelier-nord.example"
+bounce_domain = "bounce.atelier-nord.example"
+helo = "mail.atelier-nord.example"
 
 [inbound]
 listen = "127.0.0.1:{bounces}"
@@ -135,7 +135,7 @@ def demo(
     with _terminated_like_interrupted(), _up(home) as process:
         _wait_until_ready(process, address, home)
         _tick()
-        say("Importing profiles and choosing an audience …")
+        say("Importing profiles, choosing an audience and writing to it …")
         _tell(profiles)
         say("Running its technical workflows …")
         ran = _run_all()
@@ -170,7 +170,7 @@ def _free_ports(count: int) -> list[int]:
 
 def _empty(home: Path, *, database: bool) -> None:
     """Take away what an earlier demonstration left: its database, its files, the logs of its processes."""
-    for name in ("files", "spool", "static", "imports", "exports", "sink"):
+    for name in ("files", "spool", "static", "imports", "exports", "sink", "journals"):
         shutil.rmtree(home / name, ignore_errors=True)
     for log in (home / "log").glob("*.log*"):
         if not log.name.startswith("postgres"):
@@ -196,10 +196,12 @@ def _install(home: Path) -> str:
     names = tuple(sorted(point.name for point in entry_points(group="envoi.packages")))
     instance = boot.setup(home, packages=_in_order(names))
     creation.prepare(instance, names)
+    from envoi.app import story
     from envoi.kernel import operators, rights
 
     password = secrets.token_urlsafe(12)
     operators.set_password(OPERATOR, password, actor=rights.at_command_line())
+    story.prepare(rights.at_command_line())
     return password
 
 

@@ -1,4 +1,6 @@
-"""The story that the demonstration tells: a file of profiles comes in, and a workflow chooses among them."""
+"""The story that the demonstration tells: a file of profiles comes in, a workflow chooses among them and
+writes to those whom it has chosen, and some of the messages come back.
+"""
 
 import csv
 import itertools
@@ -8,7 +10,8 @@ from dataclasses import replace
 from importlib.resources import files as resources
 from pathlib import Path
 
-from envoi.engine import commands, editing, waiting
+from envoi.app import supervisor
+from envoi.engine import commands, editing
 from envoi.engine import files as formats
 from envoi.engine.definition import Activity, Transition
 from envoi.engine.models import State
@@ -16,8 +19,9 @@ from envoi.engine.workflow import Workflow
 from envoi.kernel import folders, writing
 from envoi.kernel.errors import Broken
 from envoi.kernel.rights import Actor
-from envoi.packages.delivery.models import ImportState
-from envoi.packages.delivery.services import imports, lists
+from envoi.packages.delivery.models import Delivery, DeliveryState, ImportState
+from envoi.packages.delivery.services import deliveries, imports, lists
+from envoi.packages.delivery.services.routing import keys, mx_rules
 
 PROFILES = 2000
 """How many profiles the shipped file holds."""
@@ -26,13 +30,34 @@ AUDIENCE = "demoAutumnAudience"
 CONTROL = "demoAutumnControl"
 COMPLAINTS = "demoComplaints"
 NEWSLETTER = "demoNewsletter"
+TEMPLATE = "demoAutumnMail"
+SENDER = "news@atelier-nord.example"
+PROVIDERS = (
+    "free.example", "inbox.example", "lettre.example", "mail.example", "orange.example", "post.example",
+    "shop.example",
+)  # fmt: skip
+"""The domains of the shipped profiles."""
 SECONDS = 120.0
+SENDING_SECONDS = 60.0
+MOST_WAITING = 0.2
+"""The part of the messages that may still wait for a second attempt when the story goes on."""
+
+
+def prepare(actor: Actor) -> None:
+    """Do what must be done before there are senders: mail is signed, and each provider of the demonstration
+    takes it as fast as it comes.
+    """
+    for algorithm in ("rsa", "ed25519"):
+        key = keys.make(SENDER.partition("@")[2], algorithm, actor=actor)
+        keys.activate(key.pk, actor=actor, unseen=True)
+    for domain in PROVIDERS:
+        mx_rules.save(None, {"mask": f"mx.{domain}", "per_hour": 1_000_000}, actor=actor)
 
 
 def tell(actor: Actor, profiles: int = PROFILES) -> None:
-    """Import the profiles, and choose the audience of a campaign among them.
+    """Import the profiles, choose the audience of a campaign among them, and write to it.
 
-    Raises Broken when the import or the workflow does not come to a good end.
+    Raises Broken when the import, the workflow or the delivery does not come to a good end.
     """
     place = folders.find("services", actor=actor)
     writing.write(
@@ -42,7 +67,9 @@ def tell(actor: Actor, profiles: int = PROFILES) -> None:
     )
     _import(actor, profiles)
     _complain(actor)
+    _compose(actor)
     _choose(actor)
+    _wait_for_mail(actor)
 
 
 def _import(actor: Actor, profiles: int) -> None:
@@ -100,8 +127,47 @@ def _complain(actor: Actor) -> None:
     )
 
 
+def _compose(actor: Actor) -> None:
+    """Make the template of the delivery. What a server puts off is tried again within seconds, not hours."""
+    folder = resources("envoi.app") / "story_mail"
+    deliveries.create(
+        deliveries.find("mail", actor=actor),
+        actor=actor,
+        name=TEMPLATE,
+        label="Autumn collection",
+        as_template=True,
+        subject="{{ recipient.firstName }}, autumn is here",
+        from_name="Atelier Nord",
+        from_address=SENDER,
+        reply_to="hello@atelier-nord.example",
+        html_source=(folder / "autumn.html").read_text(encoding="utf-8"),
+        text_source=(folder / "autumn.txt").read_text(encoding="utf-8"),
+        sending={"retry": {"count": 5, "period": "5s"}},
+    )
+
+
+def _wait_for_mail(actor: Actor) -> None:
+    """Wait until the delivery has gone out, but for what servers have put off."""
+
+    def gone() -> bool:
+        found = deliveries.visible(actor).filter(is_model=False, workflow_id__isnull=False).first()
+        return found is not None and _gone(found)
+
+    if not supervisor.wait_until(gone, seconds=SENDING_SECONDS, step=0.2):
+        raise Broken("The delivery of the demonstration did not go out. What its senders say: HOME/log.")
+
+
+def _gone(delivery: Delivery) -> bool:
+    if delivery.status in (DeliveryState.FAILED, DeliveryState.STOPPED):
+        raise Broken(f"The delivery of the demonstration is {delivery.status.label}: see its log.")
+    most = delivery.to_deliver * (1 - MOST_WAITING)
+    return delivery.status is DeliveryState.FINISHED or delivery.processed >= most > 0
+
+
 def _choose(actor: Actor) -> None:
-    """Choose the audience: who may be written to, once each, without complaints, and a control group."""
+    """Choose the audience: who may be written to, once each, without complaints, but for a control group;
+    and write to it.
+    """
     place = folders.find("lists", actor=actor)
     lists.create("Autumn: control group", actor=actor, folder=place, name=CONTROL)
     lists.create("Autumn: audience", actor=actor, folder=place, name=AUDIENCE)
@@ -173,7 +239,22 @@ def _choose(actor: Actor) -> None:
                 "listUpdate", "control", "Keep the control group", parameters={"list": CONTROL, "purge": True}
             ),
             Activity(
-                "listUpdate", "audience", "Keep the audience", parameters={"list": AUDIENCE, "purge": True}
+                "listUpdate",
+                "audience",
+                "Keep the audience",
+                parameters={"list": AUDIENCE, "purge": True},
+                transitions=(Transition("transition", "write"),),
+            ),
+            Activity(
+                "delivery",
+                "write",
+                "Autumn collection",
+                parameters={
+                    "source": "template",
+                    "template": TEMPLATE,
+                    "recipients": "transition",
+                    "action": "start",
+                },
             ),
         ),
     )
@@ -201,7 +282,10 @@ def _run(actor: Actor, name: str, label: str, activities: tuple[Activity, ...]) 
         keep_results=True,
     )
     commands.post(actor, name, commands.Command.START)
-    waiting.until_passive(workflow.workflow_id, SECONDS)
-    workflow.refresh_from_db()
-    if workflow.failed or workflow.state != State.FINISHED:
+
+    def ended() -> bool:
+        workflow.refresh_from_db()
+        return workflow.failed or workflow.state == State.FINISHED
+
+    if not supervisor.wait_until(ended, seconds=SECONDS, step=0.1) or workflow.failed:
         raise Broken(f"The workflow {name} did not come to its end. Its journal: envoi workflow log {name}")
