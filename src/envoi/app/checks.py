@@ -449,5 +449,42 @@ def outgoing(instance: boot.Instance) -> Iterator[Finding]:
         )
 
 
+def sending(instance: boot.Instance) -> Iterator[Finding]:
+    """Will providers believe and take our deliveries? Whether we are on block lists is not asked."""
+    if "delivery" not in instance.packages or instance.config.sending.sink:
+        return
+    from envoi.packages.delivery.services.routing import standing
+
+    config = instance.config
+    if not config.sending.bounce_domain and not config.sending.sender:
+        yield hint(
+            "sending",
+            config.file,
+            "No domain of return addresses is set, so bounces go to a host that may take none.",
+            "Set [sending] bounce_domain to a domain whose MX is this instance.",
+        )
+    for name in standing.unreadable_keys(config.home):
+        yield problem(
+            "sending",
+            name,
+            "This DKIM key cannot be opened, so mail leaves without its signature.",
+            "Put the instance's key back that it was sealed with, or make another key under Sending domains.",
+        )
+    for domain in standing.unsigned_domains(config):
+        yield hint(
+            "sending",
+            domain,
+            "Deliveries come From this domain, and no DKIM key signs for it.",
+            "Make a key under Sending domains, publish its record, and let it sign.",
+        )
+    if standing.never_answered(config):
+        yield hint(
+            "sending",
+            config.file,
+            "No mail server has answered for a day: outgoing connections to port 25 may be blocked.",
+            "Ask the provider of this host to open port 25, or set [sending] relay.",
+        )
+
+
 INSIDE = (server, clocks, tables)
-ROWS = (operators, supervisors, outgoing)
+ROWS = (operators, supervisors, outgoing, sending)

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from envoi.app import boot, checks
+from envoi.kernel import clock as product_clock
 from envoi.kernel import config as configuration
 from envoi.kernel import options, shipped
 from envoi.kernel.config import Config, SendingConfig, SmtpConfig
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed
 from envoi.kernel.models import AuditEntry
 from envoi.kernel.testing import admin_actor, make_actor
-from envoi.packages.delivery.models import DkimKey, MxBlock, MxRule, SendingIp
+from envoi.packages.delivery.models import DeliveryStat, DkimKey, MxBlock, MxRule, SendingIp
 from envoi.packages.delivery.services import routing
 from envoi.packages.delivery.services.routing import (
     addresses,
@@ -24,11 +26,13 @@ from envoi.packages.delivery.services.routing import (
     masks,
     mx_rules,
     routes,
+    standing,
 )
 from envoi.packages.delivery.services.sending.dkim import sign
 from envoi.packages.delivery.services.sending.replies import Reply
 from envoi.packages.delivery.services.sending.smtp import Tls
 from envoi.packages.delivery.services.sending.throttle import Rule, Source, Throttle
+from envoi.packages.delivery.testing import make_delivery
 
 pytestmark = pytest.mark.django_db
 
@@ -277,3 +281,24 @@ def test_masks_and_domains_are_kept_in_one_form() -> None:
     )
     assert masks.domain("@Bücher.example") == "xn--bcher-kva.example"
     assert masks.numbers("7, 1-3") == ((1, 3), (7, 7))
+
+
+def test_check_tells_what_keeps_mail_from_being_believed(config: Config, clock: Any) -> None:
+    actor = admin_actor()
+    direct = replace(config, sending=SendingConfig(relay="mx", sender="news@us.example"))
+    make_delivery(from_address="Shop <a@shop.example>")
+    make_delivery(from_address="a@deep.us.example")
+    assert standing.unsigned_domains(direct) == ["deep.us.example", "shop.example", "us.example"]
+    keys.activate(keys.make("us.example", "ed25519", actor=actor).dkim_key_id, actor=actor, unseen=True)
+    assert standing.unsigned_domains(direct) == ["shop.example"]
+    assert not standing.never_answered(direct)
+    at = product_clock.now() - timedelta(hours=1)
+    DeliveryStat.objects.create(delivery_id=1, slice=at, mx="", deferred=20)
+    assert standing.never_answered(direct)
+    instance = replace(boot.current(), config=direct)
+    assert [each.level for each in checks.sending(instance)] == ["hint", "hint"]
+    unset = replace(boot.current(), config=replace(config, sending=SendingConfig(relay="mx")))
+    assert "bounces" in next(checks.sending(unset)).message
+    DeliveryStat.objects.create(delivery_id=1, slice=at, mx="mx.there.example", sent=1)
+    assert not standing.never_answered(direct)
+    assert list(checks.sending(replace(boot.current(), config=config))) == [], "nothing leaves to a sink"
