@@ -22,7 +22,15 @@ from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.console import delivery_tabs
 from envoi.packages.delivery.models import Delivery, Format, IncludeView, TrackingUrl, UrlType
 from envoi.packages.delivery.services import content, deliveries
-from envoi.packages.delivery.services.content import checking, plain, preview, reading, settings, translating
+from envoi.packages.delivery.services.content import (
+    attachments,
+    checking,
+    plain,
+    preview,
+    reading,
+    settings,
+    translating,
+)
 from envoi.packages.delivery.services.deliveries import states
 from envoi.web.security import POLICY
 
@@ -50,7 +58,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
                 messages.info(request, _("The text is made of the HTML. It is not kept yet."))
             else:
                 with transaction.atomic():
-                    text = _keep(request.POST, delivery, actor)
+                    text = _do(request, delivery, actor)
                 messages.success(request, text)
                 return redirect(request.path)
         except (Invalid, Conflict, NotAllowed, NotFound) as refusal:
@@ -105,6 +113,24 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
     return response
 
 
+def _do(request: HttpRequest, delivery: Delivery, actor: Actor) -> str:
+    match request.POST.get("do", ""):
+        case "attach":
+            file = request.FILES.get("file")
+            if file is None:
+                raise Invalid(_("Choose a file first."))
+            if (file.size or 0) > attachments.MOST:
+                raise Invalid(_("%(name)s is empty or larger than 10 MB.") % {"name": file.name})
+            made = attachments.add(delivery, file.name or "", file.read(), actor=actor)
+            return _("%(name)s goes with every message.") % {"name": made.name}
+        case "detach":
+            number = request.POST.get("number", "")
+            attachments.remove(delivery, int(number) if number.isdecimal() else 0, actor=actor)
+            return _("The file is not attached any more.")
+        case _:
+            return _keep(request.POST, delivery, actor)
+
+
 def _keep(given: Mapping[str, str], delivery: Delivery, actor: Actor) -> str:
     """Keep what stands in the form; returns what is said."""
     kept = [
@@ -116,7 +142,7 @@ def _keep(given: Mapping[str, str], delivery: Delivery, actor: Actor) -> str:
     if "content_format" in given:
         values["content_format"] = int(given["content_format"])
     if "settings" in given:
-        values["content"] = _settings(given)
+        values["content"] = _settings(given, delivery)
     deliveries.change(delivery, values, actor=actor)
     if not kept:
         return _("The content is kept.")
@@ -134,12 +160,13 @@ def _draft(delivery: Delivery, given: Mapping[str, str]) -> None:
             text = translating.translated(_lines(given[name]), html=name == "html_source").source
             setattr(delivery, name, text)
     if "settings" in given:
-        delivery.content = _settings(given)
+        delivery.content = _settings(given, delivery)
         settings.read(delivery.content)
 
 
-def _settings(given: Mapping[str, str]) -> dict[str, Any]:
+def _settings(given: Mapping[str, str], delivery: Delivery) -> dict[str, Any]:
     return {
+        **delivery.content,
         "tracking": "tracking" in given,
         "opens": "opens" in given,
         "language": given.get("language", "").strip(),
@@ -173,6 +200,7 @@ def _context(delivery: Delivery, actor: Actor) -> dict[str, Any]:
         "worst": max((each.weight for each in found), default=0),
         "readers": preview.readers(delivery, actor=actor),
         "links": TrackingUrl.objects.filter(delivery=delivery, type=UrlType.CLICK).order_by("pk")[:50],
+        "files": attachments.of(delivery),
         "can_track": content.trackable(),
         "kilobytes": max(1, len(delivery.html_source.encode()) // 1024) if delivery.html_source else 0,
     }

@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 ('size', models.IntegerField()),
                 ('content', models.BinaryField()),
                 ('created_at', models.DateTimeField()),
-                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attachments', to='delivery.delivery')),
+                ('delivery', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='attachments', to='delivery.delivery')),
             ],
             options={
                 'db_table': 'nms_delivery_attachment',

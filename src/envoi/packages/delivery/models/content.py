@@ -132,10 +132,16 @@ class IncludeView(models.Model):
 
 
 class DeliveryAttachment(models.Model):
-    """A file that goes with every message of a delivery. It changes only while the delivery may."""
+    """A file that goes with every message of the deliveries whose content names it; it never changes.
+
+    Copies of a delivery share the files of the first.
+    """
 
     delivery_attachment_id = models.BigAutoField(primary_key=True)
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attachments")
+    delivery = models.ForeignKey(
+        Delivery, null=True, blank=True, on_delete=models.SET_NULL, related_name="attachments"
+    )
+    """Where it was attached first."""
     name = models.CharField(max_length=128)
     content_type = models.CharField(max_length=128)
     size = models.IntegerField()

@@ -19,7 +19,7 @@ from envoi.packages.delivery.models import (
     Format,
 )
 from envoi.packages.delivery.services import routing
-from envoi.packages.delivery.services.content import reading, settings, tags
+from envoi.packages.delivery.services.content import attachments, reading, settings, tags
 from envoi.packages.delivery.services.content.addresses import Addresses
 from envoi.packages.delivery.services.content.templates import Templates
 from envoi.packages.delivery.services.sending import mime
@@ -77,6 +77,7 @@ class Content:
         self._build = builder(self._query.columns)
         self._format = Format(kept.settings.get("format", Format.PREFERENCE))
         self._text, self._html = bool(kept.templates.get("text")), bool(kept.templates.get("html"))
+        self._files = said.attachments
         self._skeletons: dict[tuple[bool, bool], mime.Skeleton] = {}
         self._addresses = Addresses(
             kept.delivery_id,
@@ -135,7 +136,8 @@ class Content:
         )
         kind = (text or not html, html)
         if kind not in self._skeletons:
-            self._skeletons[kind] = mime.Skeleton(text=kind[0], html=kind[1])
+            files = attachments.carried(self._files) if self._files else ()
+            self._skeletons[kind] = mime.Skeleton(text=kind[0], html=kind[1], attachments=files)
         return self._skeletons[kind]
 
     def _wants_text(self, row: Row) -> bool:

@@ -1,19 +1,23 @@
 """How the content of a delivery is made, as it is kept with it: JSON outside, checked values inside.
 
-    {"tracking": true, "opens": true, "language": "fr", "toName": "{{ recipient.fullName }}"}
+    {"tracking": true, "opens": true, "language": "fr", "toName": "{{ recipient.fullName }}",
+     "attachments": [12]}
 
 How long making a message may take is said with the sending (`personalisation`).
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 from django.utils.translation import gettext as _
 
 from envoi.kernel.errors import Invalid
 
-_NAMES = {"tracking": "tracking", "opens": "opens", "language": "language", "toName": "to_name"}
+_NAMES = {
+    "tracking": "tracking", "opens": "opens", "language": "language", "toName": "to_name",
+    "attachments": "attachments",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,12 @@ class ContentSettings:
     language: str = ""
     """Of dates and numbers; empty: the instance's."""
     to_name: str = "{{ recipient.fullName }}"
+    attachments: tuple[int, ...] = ()
+    """Numbers of files, in their order."""
 
     def said(self) -> dict[str, Any]:
         """Return it as it is kept."""
-        values = asdict(self)
+        values = asdict(self) | {"attachments": list(self.attachments)}
         return {outside: values[inside] for outside, inside in _NAMES.items()}
 
 
@@ -45,4 +51,9 @@ def read(said: Mapping[str, Any]) -> ContentSettings:
     for name in ("language", "toName"):
         if not isinstance(said.get(name, ""), str):
             raise Invalid(_("%(place)s must be a text.") % {"place": name})
-    return ContentSettings(**{_NAMES[name]: value for name, value in said.items()})
+    files: Any = said.get("attachments", [])
+    if not isinstance(files, list) or not all(type(each) is int for each in cast("list[Any]", files)):
+        raise Invalid(_("%(place)s must be a list of numbers.") % {"place": "attachments"})
+    values: dict[str, Any] = {_NAMES[name]: value for name, value in said.items()}
+    values["attachments"] = tuple(cast("list[int]", files))
+    return ContentSettings(**values)

@@ -12,6 +12,7 @@ from envoi.engine.definition import Activity
 from envoi.engine.testing import chain, make_workflow
 from envoi.kernel import clock
 from envoi.kernel.config import TrackingConfig
+from envoi.kernel.errors import Invalid
 from envoi.kernel.folders import Access, may
 from envoi.kernel.models import Folder
 from envoi.kernel.rights import Actor, Right, actor_of
@@ -32,7 +33,7 @@ from envoi.packages.delivery.models import (
     UrlType,
 )
 from envoi.packages.delivery.services import analysis, content, deliveries, routing
-from envoi.packages.delivery.services.content import checking, preview, tags
+from envoi.packages.delivery.services.content import attachments, checking, preview, tags
 from envoi.packages.delivery.services.content.frozen import Rendered, Row
 from envoi.packages.delivery.services.sending import mime
 from envoi.packages.delivery.testing import make_delivery, make_recipients
@@ -391,6 +392,26 @@ def test_checks_say_what_stops_and_what_deserves_a_look() -> None:
     (only_one,) = checking.check(delivery, actor=admin_actor())
     assert only_one.weight == checking.Weight.STOPS
     assert "recipient.fistName is no field of Recipients. Did you mean recipient.firstName?" in only_one.text
+
+
+def test_files_go_with_every_message_and_with_copies() -> None:
+    people(1)
+    delivery = make_delivery()
+    attachments.add(delivery, "C:\\files\\Déjà vu.pdf", b"%PDF", actor=admin_actor())
+    for name, data in (("a.pdf", b""), ("run.exe", b"MZ"), ("", b"x"), ("x\n.pdf", b"x")):
+        with pytest.raises(Invalid):
+            attachments.add(delivery, name, data, actor=admin_actor())
+    copy = deliveries.create(delivery, actor=admin_actor())
+    made = only(copy)
+    frame = content.load(copy.run_id or 0).skeleton(made)
+    head = mime.Head("x@y.example", clock.now(), "", "a@b.example", "", "c@d.example", "S")
+    parsed = message_from_bytes(frame.build(head, text=made.text), policy=policy.default)
+    (file,) = parsed.iter_attachments()
+    assert (file.get_filename(), file.get_content()) == ("Déjà vu.pdf", b"%PDF")
+    (kept,) = attachments.of(copy)
+    attachments.remove(copy, kept.pk, actor=admin_actor())
+    assert copy.status is DeliveryState.EDITING
+    assert (attachments.of(copy), len(attachments.of(delivery))) == ([], 1)
 
 
 def test_other_dimensions_know_their_person() -> None:

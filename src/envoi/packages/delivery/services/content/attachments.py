@@ -1,0 +1,76 @@
+"""Files that go with every message of a delivery (delivery.md §2.9)."""
+
+import mimetypes
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from envoi.kernel import clock
+from envoi.kernel.errors import Invalid, NotFound
+from envoi.kernel.rights import Actor
+from envoi.packages.delivery.models import Delivery, DeliveryAttachment
+from envoi.packages.delivery.services.content import settings
+from envoi.packages.delivery.services.deliveries import records
+from envoi.packages.delivery.services.sending.mime import Attachment, Skeleton
+
+MOST = 10 * 1024 * 1024
+"""Bytes of one file; mail servers refuse what is larger."""
+_RUNS = (".exe", ".bat", ".cmd", ".com", ".js", ".scr", ".vbs", ".msi", ".jar", ".ps1")
+
+
+def add(delivery: Delivery, name: str, content: bytes, *, actor: Actor) -> DeliveryAttachment:
+    """Attach a file to a delivery that can be changed; one that was ready is analysed anew.
+
+    Raises Invalid for a file that is empty, too large, or that mail servers refuse; NotAllowed, Conflict.
+    """
+    plain = name.replace("\\", "/").rpartition("/")[2].strip()
+    if not plain or not plain.isprintable() or len(plain) > 128:
+        raise Invalid(_("A file needs a name of at most 128 characters."))
+    if plain.lower().endswith(_RUNS):
+        raise Invalid(_("%(name)s is a program: mail servers refuse it.") % {"name": plain})
+    if not 0 < len(content) <= MOST:
+        raise Invalid(_("%(name)s is empty or larger than 10 MB.") % {"name": plain})
+    kind = mimetypes.guess_type(plain)[0] or "application/octet-stream"
+    # The frame of the message has the last word on names and types.
+    Skeleton(text=True, html=False, attachments=(Attachment(plain, kind, b""),))
+    with transaction.atomic():
+        made = DeliveryAttachment.objects.create(
+            delivery=delivery,
+            name=plain,
+            content_type=kind,
+            size=len(content),
+            content=content,
+            created_at=clock.now(),
+        )
+        _change(delivery, (*settings.read(delivery.content).attachments, made.pk), actor)
+    return made
+
+
+def remove(delivery: Delivery, number: int, *, actor: Actor) -> None:
+    """Take a file away again. Raises NotFound, NotAllowed, Conflict."""
+    there = settings.read(delivery.content).attachments
+    if number not in there:
+        raise NotFound(_("This file is not attached any more."))
+    _change(delivery, tuple(each for each in there if each != number), actor)
+
+
+def of(delivery: Delivery) -> list[DeliveryAttachment]:
+    """Return what is attached, without the bytes."""
+    said = settings.read(delivery.content)
+    found = DeliveryAttachment.objects.defer("content").in_bulk(said.attachments)
+    return [found[each] for each in said.attachments if each in found]
+
+
+def carried(numbers: Sequence[int]) -> tuple[Attachment, ...]:
+    """Return files as messages carry them."""
+    found = DeliveryAttachment.objects.in_bulk(list(numbers))
+    return tuple(
+        Attachment(found[each].name, found[each].content_type, bytes(found[each].content))
+        for each in numbers
+        if each in found
+    )
+
+
+def _change(delivery: Delivery, numbers: tuple[int, ...], actor: Actor) -> None:
+    records.change(delivery, {"content": {**delivery.content, "attachments": list(numbers)}}, actor=actor)
