@@ -65,6 +65,7 @@ def start(delivery: Delivery, *, actor: Actor, queue: bool = True, estimate: boo
     if delivery.is_model:
         raise Conflict(_("%(label)s is a template: make a delivery of it.") % {"label": delivery.label})
     delivery.refresh_from_db()
+    states.require_unbegun(delivery)
     target.check(delivery, targeting.read(delivery.targeting, proof=delivery.fcp))
     if delivery.status in states.ANALYSED:
         raise Conflict(_("%(label)s is being analysed already.") % {"label": delivery.label})

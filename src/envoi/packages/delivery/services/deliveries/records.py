@@ -147,6 +147,7 @@ def change(delivery: Delivery, values: Mapping[str, Any], *, actor: Actor) -> De
         for name in (_SENDING_ANEW if "sending" in given else ())
     )
     with transaction.atomic():
+        states.require_unbegun(delivery)
         if delivery.status not in states.EDITABLE:
             raise Conflict(
                 _("%(label)s is %(state)s: it cannot be changed.")

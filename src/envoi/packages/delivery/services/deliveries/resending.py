@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from envoi.kernel.errors import Conflict
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.models import Delivery, DeliveryState, Flag, MessageStatus
-from envoi.packages.delivery.services.deliveries import job_log, records
+from envoi.packages.delivery.services.deliveries import job_log, records, states
 
 S = MessageStatus
 LEFT = (S.PENDING, S.FAILED, S.CANCELLED)
@@ -25,14 +25,14 @@ def resend(delivery: Delivery, *, actor: Actor) -> Delivery:
     """
     from envoi.packages.delivery.services import analysis
 
-    if delivery.is_model or delivery.fcp or delivery.status not in OVER:
+    if delivery.is_model or delivery.fcp or not _is_over(delivery):
         raise Conflict(_("%(label)s is not over yet.") % {"label": delivery.label})
     if delivery.mapping.storage != "rcp":
         raise Conflict(_("This is possible for deliveries to recipients only."))
     with transaction.atomic():
         Delivery.objects.select_for_update().only("pk").get(pk=delivery.pk)
         family = _family(delivery)
-        open_one = next((each for each in family[1:] if each.status not in OVER), None)
+        open_one = next((each for each in family[1:] if not _is_over(each)), None)
         if open_one is not None:
             raise Conflict(
                 _("%(label)s was made for them already, and is not over yet.") % {"label": open_one.label}
@@ -53,6 +53,10 @@ def resend(delivery: Delivery, *, actor: Actor) -> Delivery:
         job_log.write(made, "resent", actor=actor, label=delivery.label)
         analysis.start(made, actor=actor)
     return made
+
+
+def _is_over(delivery: Delivery) -> bool:
+    return delivery.status in OVER or states.has_begun(delivery)
 
 
 def _family(delivery: Delivery) -> list[Delivery]:

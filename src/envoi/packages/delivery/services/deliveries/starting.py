@@ -19,6 +19,7 @@ from envoi.packages.delivery.models import (
     DeliveryState,
     Execution,
     JobLevel,
+    Kind,
     RunStep,
     ValidationMode,
 )
@@ -125,11 +126,13 @@ def read(delivery: Delivery) -> Sending:
 def _let_go(delivery: Delivery, run: DeliveryRun | None, actor: Actor) -> None:
     now, said = clock.now(), read(delivery)
     start = max(delivery.contact_date or now, now)
+    # A continuous delivery is confirmed again and again, and each time it is valid anew.
+    again = Kind(delivery.kind) is Kind.CONTINUOUS
     states.move(
         delivery,
         DeliveryState.START_PENDING,
-        validity=delivery.validity or said.end(start),
-        web_validity=delivery.web_validity or said.web_end(start),
+        validity=(None if again else delivery.validity) or said.end(start),
+        web_validity=(None if again else delivery.web_validity) or said.web_end(start),
     )
     planned = waves.plan(said.waves, delivery.to_deliver)
     if run is not None and planned and not said.local_time:
@@ -180,7 +183,7 @@ def _spread(delivery: Delivery, run: DeliveryRun, said: Sending, actor: Actor) -
         job_log.write(delivery, "local_date", actor=actor, run=run, level=JobLevel.ERROR)
         return
     local_time.spread(run, delivery, said, planned, run.batch_quantity)
-    last, end = local_time.last(run), delivery.validity or said.end(start)
+    last, end = local_time.last(run), said.end(start)
     if last is not None and last >= end:
         detail = {"start": last.isoformat(), "until": end.isoformat()}
         job_log.write(delivery, "wave_late", actor=actor, run=run, level=JobLevel.ERROR, **detail)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from envoi.kernel import clock
 from envoi.kernel.errors import Conflict
 from envoi.kernel.registry import translate
-from envoi.packages.delivery.models import Delivery, DeliveryState
+from envoi.packages.delivery.models import Delivery, DeliveryState, Kind
 
 S = DeliveryState
 MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
@@ -45,6 +45,26 @@ RUNNING = frozenset(
     {S.START_PENDING, S.IN_PROGRESS, S.RETRY_PENDING, S.RETRYING, S.PAUSE_ASKED, S.PAUSING, S.PAUSED}
 )
 """Must be stopped before it is deleted."""
+
+
+def has_begun(delivery: Delivery) -> bool:
+    """Return whether a delivery has failed after it had begun to go out: it is not analysed again, since this
+    would forget whom it has reached. Those who are left get a delivery of their own (`resend`).
+    """
+    return (
+        delivery.status is S.FAILED
+        and delivery.broad_start is not None
+        and Kind(delivery.kind) is not Kind.CONTINUOUS
+    )
+
+
+def require_unbegun(delivery: Delivery) -> None:
+    """Raise Conflict for a delivery that `has_begun`."""
+    if has_begun(delivery):
+        raise Conflict(
+            _("%(label)s has failed after a part of it had gone out: send to those who are left instead.")
+            % {"label": delivery.label}
+        )
 
 
 def spoken(label: str) -> str:

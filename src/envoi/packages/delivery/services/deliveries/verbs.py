@@ -51,8 +51,8 @@ def possible(delivery: Delivery, actor: Actor) -> set[str]:
         found.add("duplicate")
     if not (prepares or starts) or not folders.may(actor, delivery.folder, Access.WRITE):
         return found
-    state = delivery.status
-    if prepares and state in states.EDITABLE:
+    state, begun = delivery.status, states.has_begun(delivery)
+    if prepares and state in states.EDITABLE and not begun:
         found.add("change")
         if not delivery.is_model:
             found |= {"analyse", "schedule"} | (set() if delivery.fcp else {"proof"})
@@ -61,11 +61,15 @@ def possible(delivery: Delivery, actor: Actor) -> set[str]:
     if prepares:
         if state not in states.RUNNING | states.ANALYSED | {S.STOP_ASKED, S.STOPPING}:
             found.add("delete")
-        if state in (S.READY, S.FAILED, S.TARGET_READY) or (
+        if (state in (S.READY, S.FAILED, S.TARGET_READY) and not begun) or (
             state is S.TARGET_PENDING and _only_scheduled(delivery)
         ):
             found.add("reset")
-        if state in _OVER and not delivery.fcp and DeliveryMode(delivery.delivery_mode) is DeliveryMode.BULK:
+        if (
+            (state in _OVER or begun)
+            and not delivery.fcp
+            and DeliveryMode(delivery.delivery_mode) is DeliveryMode.BULK
+        ):
             found.add("resend")
     if starts and state is S.READY and _confirmable(delivery, actor):
         found.add("confirm")
@@ -118,6 +122,7 @@ def reset(delivery: Delivery, *, actor: Actor) -> None:
     with transaction.atomic():
         if delivery.status is S.TARGET_PENDING and not _only_scheduled(delivery):
             raise Conflict(_("%(label)s is being analysed already.") % {"label": delivery.label})
+        states.require_unbegun(delivery)
         states.move(delivery, S.EDITING)
         DeliverySchedule.objects.filter(delivery=delivery).update(analyse_at=None)
         _note(delivery, "reset", "Reset", actor)

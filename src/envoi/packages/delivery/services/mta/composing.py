@@ -73,6 +73,7 @@ def compose(found: Item) -> Message:
         data,
         found.attempt,
         found.repeat,
+        job.run.sending.verify,
     )
 
 

@@ -43,7 +43,7 @@ class Message:
 
     `id`: number of the broad log, `run`: of its run; `attempt` counts from 1; `repeat`: sent again though the
     server may have it already. `sender` and `recipient` are envelope addresses, domains in ASCII. `data` has
-    CRLF lines and is not dot-stuffed.
+    CRLF lines and is not dot-stuffed. `verify`: the server is only asked whether it takes the recipient.
     """
 
     id: int
@@ -53,6 +53,7 @@ class Message:
     data: bytes
     attempt: int = 1
     repeat: bool = False
+    verify: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from envoi.packages.delivery.services.sending.replies import BadReplyError, Repl
 
 _LOOK_AHEAD = 65_536  # bytes; a longer message is written alone, so that it is known whether all of it left
 _FORBIDDEN = frozenset(chr(code) for code in (*range(33), 127)) | frozenset("<>")
+_ENVELOPE = (Stage.MAIL, Stage.RCPT, Stage.DATA)
 
 
 class Tls(StrEnum):
@@ -225,6 +226,11 @@ class Session(asyncio.Protocol):
                         await self._reply(self.peer.timeouts.data)
                         self._open_transaction = False
                     continue
+                if current.verify:
+                    # Nothing was promised to the server but an envelope; the next one begins with RSET.
+                    known, current = outcome(current, State.SENT, *answers[-1]), None
+                    end(known)
+                    continue
                 following = self._look_ahead(current, take, end)
                 framed = frame(current.data)
                 dot(current)
@@ -344,7 +350,7 @@ class Session(asyncio.Protocol):
             if self._reset_announced:
                 self._reset_announced = False
                 await self._reset_reply()
-            for stage in (Stage.MAIL, Stage.RCPT, Stage.DATA):
+            for stage in _stages(message):
                 limit = self.peer.timeouts.data if stage is Stage.DATA else seconds
                 answers.append((stage, await self._reply(limit)))
                 if answers[-1][1].ends_session:
@@ -353,9 +359,7 @@ class Session(asyncio.Protocol):
             if self._open_transaction:
                 self._write(b"RSET\r\n")
                 await self._reset_reply()
-            for stage, command in zip(
-                (Stage.MAIL, Stage.RCPT, Stage.DATA), self._lines(message), strict=True
-            ):
+            for stage, command in zip(_stages(message), self._lines(message), strict=False):
                 self._write(command)
                 limit = self.peer.timeouts.data if stage is Stage.DATA else seconds
                 answers.append((stage, await self._reply(limit)))
@@ -370,7 +374,7 @@ class Session(asyncio.Protocol):
     def _commands(self, message: Message) -> bytes:
         self._announced = True
         self._reset_announced = self._open_transaction
-        commands = b"".join(self._lines(message))
+        commands = b"".join(self._lines(message)[: len(_stages(message))])
         return b"RSET\r\n" + commands if self._open_transaction else commands
 
     async def _reset_reply(self) -> None:
@@ -503,6 +507,10 @@ def _has_whole_lines(data: bytes) -> bool:
 
 def _needs_utf8(message: Message) -> bool:
     return not (message.recipient.isascii() and message.sender.isascii())
+
+
+def _stages(message: Message) -> tuple[Stage, ...]:
+    return _ENVELOPE[:2] if message.verify else _ENVELOPE
 
 
 def _accepted(stage: Stage, reply: Reply) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from envoi.packages.delivery.models import Channel, Delivery, DeliveryRun, JobLevel
+from envoi.packages.delivery.models import Channel, Delivery, DeliveryRun, JobLevel, Kind
 from envoi.packages.delivery.services.deliveries import sending, waves
 from envoi.packages.delivery.services.typologies.links import Link, links
 
@@ -142,7 +142,9 @@ def _times(look: Look) -> tuple[sending.Sending, datetime, datetime]:
     delivery = look.delivery
     said = sending.read(delivery.sending, channel=Channel(delivery.message_type))
     start = max(delivery.contact_date or look.run.started_at, look.run.started_at)
-    return said, start, delivery.validity or said.end(start)
+    # A continuous delivery is valid anew each time it is confirmed.
+    end = None if Kind(delivery.kind) is Kind.CONTINUOUS else delivery.validity
+    return said, start, end or said.end(start)
 
 
 CHECKS: Mapping[str, Callable[[Look], Iterator[Found]]] = {

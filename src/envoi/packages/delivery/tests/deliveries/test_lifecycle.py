@@ -148,6 +148,7 @@ def test_what_is_wrong_with_the_sending_is_named() -> None:
         ({"validity": {"until": "2026-12-01T00:00:00"}}, "validity/until"),
         ({"verify": "yes"}, "verify"),
         ({"doubt": "forget"}, "doubt"),
+        ({"bcc": True}, "BCC"),
         ({"missed": {"policy": "no"}}, "missed/policy"),
         ({"zone": "Mars/Olympus"}, "zone"),
         ({"personalisation": -1}, "personalisation"),
@@ -404,3 +405,23 @@ def test_once_more_to_those_who_did_not_get_it_and_to_nobody_else() -> None:
     last = analysis.work(third.run_id or 0)
     found = BroadLogRcp.objects.filter(run_id=last.pk, status=6).values_list("target_id", flat=True)
     assert set(found) == {rows[4].target_id, rows[5].target_id}
+
+
+def test_what_has_failed_half_way_is_never_forgotten() -> None:
+    actor, delivery = admin_actor(), make(4)
+    run = confirmed(delivery)
+    first = BroadLogRcp.objects.filter(run_id=run.pk).order_by("target_id").first()
+    assert first is not None
+    BroadLogRcp.objects.filter(run_id=run.pk, target_id=first.target_id).update(status=MessageStatus.SENT)
+    Delivery.objects.filter(pk=delivery.pk).update(state=S.FAILED, broad_start=product_clock.now())
+    delivery.refresh_from_db()
+    assert deliveries.possible(delivery, actor) == {"duplicate", "delete", "resend"}
+    for refused in (
+        lambda: deliveries.reset(delivery, actor=actor),
+        lambda: deliveries.change(delivery, {"subject": "Anew"}, actor=actor),
+        lambda: analysis.start(delivery, actor=actor),
+    ):
+        with pytest.raises(Conflict, match="those who are left"):
+            refused()
+    rest = analysis.work(deliveries.resend(delivery, actor=actor).run_id or 0)
+    assert BroadLogRcp.objects.filter(run_id=rest.pk, status=6).count() == 3
