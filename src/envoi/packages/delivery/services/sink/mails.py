@@ -15,6 +15,8 @@ from email.parser import BytesHeaderParser, BytesParser
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from envoi.kernel.errors import NotFound
 
 FOLDER = "sink"
@@ -109,7 +111,7 @@ class Mails:
         for mail in self:
             if mail.number == number:
                 return mail
-        raise NotFound("This mail is not in the mailbox any more.")
+        raise NotFound(_("This mail is not in the mailbox any more."))
 
     def content(self, number: str) -> bytes:
         """Return a mail as it came. Raises NotFound."""
@@ -118,7 +120,7 @@ class Mails:
                 return self._file(number).read_bytes()
         except FileNotFoundError:
             pass
-        raise NotFound("This mail is not in the mailbox any more.")
+        raise NotFound(_("This mail is not in the mailbox any more."))
 
     def empty(self) -> None:
         """Throw all mails away."""
