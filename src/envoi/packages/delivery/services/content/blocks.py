@@ -117,9 +117,8 @@ def _expanded(source: str, html: bool, known: Mapping[str, IncludeView], depth: 
         if block is None:
             close = difflib.get_close_matches(name, [each.name for each in known.values()], n=1)
             hint = _("Did you mean %(name)s?") % {"name": close[0]} if close else ""
-            raise Invalid(
-                f"{_('There is no personalization block %(name)r.') % {'name': name}} {hint}".strip()
-            )
+            said = _("There is no personalization block %(name)r.") % {"name": name}
+            raise Invalid(f"{said} {hint}".strip())
         if depth == _DEEPEST:
             raise Invalid(_("The personalization block %(name)s holds itself.") % {"name": block.name})
         inner = block.html_source if html else block.text_source or plain.of_html(block.html_source)
