@@ -47,11 +47,10 @@ def test_rules_are_made_and_read(visit, width, dark, language):
     expect(page.locator("h1")).to_have_text("Three a fortnight")
     rule = TypologyRule.objects.get(name="fortnight")
     assert rule.definition["days"] == 14
+    base = f"{page.url.partition('/typologies')[0]}/typologies"
     for kind, made in (("control", "optOut"), ("filtering", "rivals")):
-        page.goto(
-            f"{page.url.partition('/typologies')[0]}/typologies/rules/{TypologyRule.objects.get(name=made).pk}"
-        )
+        page.goto(f"{base}/rules/{TypologyRule.objects.get(name=made).pk}")
         look(kind)
-    page.goto(f"{page.url.partition('/typologies')[0]}/typologies/{rule.typologies.get().typology_id}")
+    page.goto(f"{base}/{rule.typologies.get().typology_id}")
     look("typology")
     assert found == []

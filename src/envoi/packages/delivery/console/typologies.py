@@ -49,6 +49,13 @@ MEANINGS = {
     RuleType.CONTROL: lazy("Looks at the delivery before it goes, and may keep it back."),
 }
 
+EDITORS = {
+    "where": lazy("Who is left out"),
+    "recipients": lazy("For whom it holds"),
+    "deliveries": lazy("Which deliveries count"),
+    "applies": lazy("To which deliveries it applies"),
+}
+
 
 def first(request: HttpRequest) -> HttpResponse:
     """Send to the folder of typologies."""
@@ -250,7 +257,12 @@ def _shown(found: TypologyRule, given: QueryDict | None) -> dict[str, Any]:
         texts = {name: given.get(name, "") for name in texts}
     schemas = {"applies": "nms:delivery", "deliveries": "nms:delivery"}
     editors = {
-        f"{name}_editor": {"schema": schemas.get(name, kept["schema"]), "name": name, "value": value}
+        f"{name}_editor": {
+            "schema": schemas.get(name, kept["schema"]),
+            "name": name,
+            "value": value,
+            "label": EDITORS[name],
+        }
         for name, value in texts.items()
     }
     return {"values": kept, **editors}
@@ -295,7 +307,7 @@ def _asks(found: TypologyRule) -> str:
                 return sentences.sentence(asked.where, asked.schema)
             case RuleType.PRESSURE:
                 asked = definitions.pressure(said)
-                return _("Less than %(threshold)s messages in %(days)s days, %(grouping)s") % {
+                return _("At most %(threshold)s messages in %(days)s days, %(grouping)s") % {
                     "threshold": asked.threshold,
                     "days": asked.days,
                     "grouping": str(GROUPINGS[asked.grouping]).lower(),

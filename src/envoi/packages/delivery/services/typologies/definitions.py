@@ -41,7 +41,7 @@ class Filtering:
 
 @dataclass(frozen=True)
 class Pressure:
-    """Less than `threshold` messages in the period.
+    """At most `threshold` messages in the period.
 
     It is about those for whom `recipients` holds; deliveries count for which `deliveries` holds.
     """
