@@ -18,17 +18,57 @@ from envoi.kernel import clock, folders
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
-from envoi.packages.delivery.console import delivery_dashboard, delivery_tabs
+from envoi.packages.delivery.console import delivery_dashboard, delivery_tabs, timeline
 from envoi.packages.delivery.models import Delivery
 from envoi.packages.delivery.services import analysis, deliveries
 from envoi.packages.delivery.services.deliveries import doubts
 
+TEMPLATES = 200
+"""Most templates to choose from."""
 _REFUSALS = (Invalid, Conflict, NotAllowed, NotFound)
 
 
 def first(request: HttpRequest) -> HttpResponse:
     """Send to the folder of deliveries."""
     return explorer.first_of(request, "nms:delivery")
+
+
+@under(Word.DELIVERIES)
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """Make a delivery: say its name and the template that it is made of."""
+    actor = actor_of_request(request)
+    actor.require(Right.PREPARE_DELIVERIES, to=_("prepare deliveries"))
+    templates = list(
+        deliveries.visible(actor).filter(is_model=True).order_by("message_type", "label")[:TEMPLATES]
+    )
+    problem = ""
+    if request.method == "POST":
+        given = request.POST.get("template", "")
+        chosen = next((each for each in templates if str(each.pk) == given), None)
+        label = request.POST.get("label", "").strip()
+        try:
+            if chosen is None:
+                raise Invalid(_("Choose the template that the delivery is made of."))
+            made = deliveries.create(chosen, actor=actor, label=label)
+            messages.success(request, _("%(label)s is made. Say whom it is for.") % {"label": made.label})
+            return redirect("delivery:delivery-target", number=made.pk)
+        except _REFUSALS as refusal:
+            problem = str(refusal)
+    context = {
+        "templates": [
+            (
+                each,
+                delivery_tabs.CHANNEL_ICONS.get(each.message_type, "mail"),
+                timeline.spoken("nms:delivery", "messageType", each.message_type),
+            )
+            for each in templates
+        ],
+        "problem": problem,
+        "label": request.POST.get("label", ""),
+        "chosen": request.POST.get("template", str(templates[0].pk) if templates else ""),
+    }
+    return render(request, "delivery/new.html", context, status=400 if problem else 200)
 
 
 @under(Word.DELIVERIES)

@@ -32,8 +32,12 @@ from envoi.packages.delivery.services.statistics.slices import WIDTH, width_of
 EVENTS = 14
 """Lines of what happened."""
 BAR = 1200
-DETAILS = frozenset({"analysis", "target", "excluded", "control", "seeds", "unaddressed"})
-"""Lines of the log that belong to the audit, not to the story."""
+DETAILS = (
+    "analysis", "target", "excluded", "control", "seeds", "unaddressed", "ruled", "rule_said",
+    "rule_elsewhere", "sms_long",
+)  # fmt: skip
+"""Lines of the log that belong to the audit, not to the story; nor do the warnings of an analysis."""
+ENDS = frozenset({"sent", "expired"})
 SENDING = frozenset(
     {
         DeliveryState.IN_PROGRESS,
@@ -105,7 +109,7 @@ def context(delivery: Delivery, span: str) -> dict[str, Any]:
         "analysed": run is not None and ready and not busy,
         "counts": run.counts if run else {},
         "causes": causes(delivery, run) if run and ready and not busy else [],
-        "problems": _problems(delivery, run),
+        "problems": _problems(delivery, run) if delivery.status in BEFORE else [],
         "sends": delivery.status not in BEFORE,
     }
     progress = statistics.progress(delivery)
@@ -328,12 +332,15 @@ def _past(delivery: Delivery) -> list[Step]:
     tones = {
         JobLevel.INFO: ("ok", "ok"), JobLevel.WARNING: ("warn", "warn"), JobLevel.ERROR: ("bad", "bad")
     }  # fmt: skip
-    lines = JobLog.objects.filter(delivery=delivery).exclude(code__in=DETAILS).order_by("-at", "-job_log_id")
+    told = JobLog.objects.filter(delivery=delivery).exclude(code__in=DETAILS)
+    told = told.exclude(level__gt=JobLevel.INFO, run__isnull=False).order_by("-at", "-job_log_id")
+    lines = list(told[:EVENTS])
     found = [
         Step(each.at, *tones[JobLevel(each.level)], deliveries.text(each), each.operator_name)
-        for each in lines[:EVENTS]
+        for each in lines
     ]
-    if not any(each.code == "created" for each in lines[:EVENTS]):
+    codes = {each.code for each in lines}
+    if "created" not in codes:
         made = delivery.created_by
         name = (made.label or made.name) if made else ""
         found.append(Step(delivery.created_at, "ok", "ok", _("Created"), name))
@@ -342,6 +349,6 @@ def _past(delivery: Delivery) -> list[Step]:
         found.append(
             Step(delivery.broad_start, "run" if moves else "ok", "run" if moves else "ok", _("First message"))
         )
-    if delivery.broad_end:
+    if delivery.broad_end and not codes & ENDS:
         found.append(Step(delivery.broad_end, "ok", "ok", _("Sending ended")))
     return sorted(found, key=lambda each: each.at or delivery.created_at)

@@ -17,6 +17,7 @@ from django.utils.translation import ngettext, pgettext
 
 from envoi.console import explorer, live, words
 from envoi.console.faces import Face
+from envoi.engine import access
 from envoi.kernel.errors import NotFound
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.console import of_workflows, timeline
@@ -148,6 +149,7 @@ def frame(request: HttpRequest, delivery: Delivery, actor: Actor, current: str) 
             ),
         ],
         "made_by": delivery.created_by,
+        "origins": _origins(delivery, actor),
         "made_in": of_workflows.workflow_of(delivery, actor),
         "started_by": _started_by(delivery),
         "tabs": [
@@ -222,6 +224,20 @@ def _more(delivery: Delivery) -> list[tuple[str, str, str]]:
         ("reset", _("Back to editing"), "re"),
         ("delete", _("Delete this template") if delivery.is_model else _("Delete this delivery"), "x"),
     ]
+
+
+def _origins(delivery: Delivery, actor: Actor) -> list[tuple[str, str, str]]:
+    """Return what a delivery comes from: words, name and address of each; of what the actor sees."""
+    found: list[tuple[str, str, str]] = []
+    parent = deliveries.visible(actor).filter(pk=delivery.parent_id).first() if delivery.parent_id else None
+    if parent is not None:
+        said = _("proof of") if delivery.fcp else _("made of")
+        found.append((said, parent.label, reverse("delivery:delivery", args=[parent.pk])))
+    workflow = access.visible(actor).filter(pk=delivery.workflow_id).first() if delivery.workflow_id else None
+    if workflow is not None:
+        address = reverse("console:workflow", args=[workflow.internal_name])
+        found.append((_("from the workflow"), workflow.label, address))
+    return found
 
 
 def _started_by(delivery: Delivery) -> str:

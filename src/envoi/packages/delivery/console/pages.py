@@ -68,6 +68,7 @@ def own_pages() -> Pages:
         entries=(
             Entry(Word.DELIVERIES, lazy("All deliveries"), "delivery:deliveries", position=0),
             Entry(Word.DELIVERIES, lazy("Approvals"), "delivery:approvals", position=5),
+            Entry(Word.DELIVERIES, lazy("New delivery"), "delivery:new-delivery", _PREPARE, position=5),
             Entry(Word.DELIVERIES, lazy("Calendar"), "delivery:calendar", position=10),
             Entry(Word.DELIVERIES, lazy("Typologies"), "delivery:typologies", position=60),
             Entry(Word.REPORTS, lazy("Delivery throughput"), "delivery:throughput", position=10),

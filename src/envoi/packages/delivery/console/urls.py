@@ -33,6 +33,7 @@ app_name = "delivery"
 urlpatterns = [
     path("deliveries", deliveries.first, name="deliveries"),
     path("deliveries/approvals", delivery_approvals.waiting, name="approvals"),
+    path("deliveries/new", deliveries.new, name="new-delivery"),
     path("deliveries/calendar", calendar.page, name="calendar"),
     path("reports/throughput", throughput.page, name="throughput"),
     path("deliveries/<int:number>", deliveries.page, name="delivery"),

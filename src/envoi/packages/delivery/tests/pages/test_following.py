@@ -290,3 +290,16 @@ def test_a_profile_tells_its_messages_and_what_is_wrong_with_its_address() -> No
     Address.objects.update(status=AddressStatus.QUARANTINE)
     shown = words(client.get(f"/recipients/{person.pk}"))
     assert "in quarantine: mailbox full" in shown
+
+
+def test_a_delivery_is_made_from_the_list_and_says_where_it_comes_from() -> None:
+    client = signed_in("mary", "PREPARE DELIVERIES")
+    template = Delivery.objects.get(internal_name="mail")
+    assert "E-mail delivery E-mail" in words(client.get("/deliveries/new"))
+    answer = client.post("/deliveries/new", {"label": "Spring", "template": template.pk}, follow=True)
+    made = Delivery.objects.get(label="Spring")
+    assert answer.redirect_chain[-1][0] == place(made, "target")
+    assert client.post("/deliveries/new", {"label": "Odd", "template": "x"}).status_code == 400
+    assert signed_in("ann").get("/deliveries/new").status_code == 403
+    Delivery.objects.filter(pk=made.pk).update(parent_id=template.pk, fcp=True)
+    assert "proof of E-mail delivery" in words(client.get(place(made)))
