@@ -335,6 +335,10 @@ def main(arguments: list[str]) -> int:
         INSTALLED_APPS=[
             "django.contrib.contenttypes",
             "django.contrib.auth",
+            # Pages of packages know those of administrators, which know the second factor.
+            "django_otp.plugins.otp_totp",
+            "django_otp.plugins.otp_static",
+            "axes",
             "envoi.kernel",
             "envoi.engine",
             *(f"{point.module}.{point.attr}" for point in entry_points(group="envoi.packages")),
