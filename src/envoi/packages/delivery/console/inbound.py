@@ -37,7 +37,10 @@ _ICONS = {
 
 def first(request: HttpRequest) -> HttpResponse:
     """Send to the folder of inbound mails."""
-    return explorer.first_of(request, ENTITY)
+    answer = explorer.first_of(request, ENTITY)
+    if query := request.META.get("QUERY_STRING"):
+        answer["Location"] += f"?{query}"
+    return answer
 
 
 @under(Word.DELIVERIES)
@@ -142,7 +145,7 @@ def _line(each: InboundMail, seen: dict[int, Delivery]) -> dict[str, Any]:
         "face": Face(css, icon, timeline.spoken(ENTITY, "kind", each.kind)),
         "outcome": outcome if each.outcome != InboundOutcome.NOTHING else "",
         "reason": timeline.spoken(ENTITY, "failureReason", each.failure_reason)
-        if each.failure_reason
+        if each.failure_reason and each.kind in (InboundKind.BOUNCE, InboundKind.COMPLAINT)
         else "",
         "delivery_row": seen.get(each.delivery_id or 0),
     }

@@ -46,7 +46,10 @@ _FACES = {
 
 def first(request: HttpRequest) -> HttpResponse:
     """Send to the folder of texts."""
-    return explorer.first_of(request, ENTITY)
+    answer = explorer.first_of(request, ENTITY)
+    if query := request.META.get("QUERY_STRING"):
+        answer["Location"] += f"?{query}"
+    return answer
 
 
 @under(Word.DELIVERIES)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -55,7 +55,10 @@ def face(status: int) -> Face:
 
 def first(request: HttpRequest) -> HttpResponse:
     """Send to the folder of addresses."""
-    return explorer.first_of(request, quarantine.ENTITY)
+    answer = explorer.first_of(request, quarantine.ENTITY)
+    if query := request.META.get("QUERY_STRING"):
+        answer["Location"] += f"?{query}"
+    return answer
 
 
 @under(Word.DELIVERIES)
@@ -195,9 +198,9 @@ def _page(found: QuerySet[Address], given: Mapping[str, Any]) -> tuple[list[Addr
     """Return the rows of a page and the key at which the next one begins."""
     moment, _sep, number = str(given.get("before", "")).partition("_")
     try:
-        before, key = datetime.fromisoformat(moment), int(number)
+        before, key = datetime.fromisoformat(moment).astimezone(UTC), int(number)
         found = found.filter(Q(modified_at__lt=before) | Q(modified_at=before, pk__lt=key))
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     rows = list(found[: SHOWN + 1])
     last = rows[SHOWN - 1] if len(rows) > SHOWN else None

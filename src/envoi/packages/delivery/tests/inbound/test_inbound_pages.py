@@ -156,7 +156,7 @@ def test_mails_that_came_in_are_listed_and_read() -> None:
     assert b"<script>spring" not in page.content
     assert sent.delivery.label in said
     address = page.redirect_chain[-1][0]
-    assert "Undelivered" not in text_of(client.get(f"{address}?kind=4"))
+    assert "Undelivered" not in text_of(client.get("/inbound-mails?kind=4", follow=True))
     one = re.findall(r'href="(/inbound-mails/\d+)"', client.get(f"{address}?kind=4").content.decode())[0]
     shown = client.get(one)
     assert "Where is my <order>? Grüße" in text_of(shown).replace("&lt;", "<")
