@@ -12,7 +12,6 @@ from django.utils.translation import gettext_noop as _
 from envoi.engine.activities.base import Failed, Outcome, TaskContext, wait
 from envoi.engine.models import Task
 from envoi.packages.delivery.models import (
-    ApprovalStep,
     Delivery,
     DeliveryRun,
     DeliveryState,
@@ -66,7 +65,8 @@ def started(ctx: TaskContext, delivery: Delivery) -> Outcome | None:
         return waits
     if delivery.status in GONE_OUT:
         return None
-    if delivery.status is S.EXTRACTION or set(approvals.missing(delivery)) - {ApprovalStep.START}:
+    if delivery.status is S.EXTRACTION or approvals.missing(delivery):
+        # Also the start, whoever the workflow runs for: where people are named, people decide.
         return later(ctx)
     deliveries.confirm(delivery, actor=ctx.actor)
     return None

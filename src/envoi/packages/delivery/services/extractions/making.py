@@ -36,6 +36,7 @@ from envoi.packages.delivery.models import (
     DeliveryRun,
     DeliveryState,
     JobLevel,
+    RunStep,
 )
 from envoi.packages.delivery.services.deliveries import approvals, job_log, records, starting, states
 from envoi.packages.delivery.services.extractions import provider, rows
@@ -155,8 +156,8 @@ def preview(run: DeliveryRun, delivery: Delivery, most: int = SHOWN) -> list[lis
 def _write(run: DeliveryRun, said: Extraction, actor: Actor) -> Made:
     provider.of(said, Channel(run.delivery.message_type))
     table = rows.make(run, said, actor=actor)
+    _forget(run)
     folder = _folder(run)
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     path = folder / _name(run.delivery, said)
     with files.CsvWriter(
@@ -174,6 +175,13 @@ def _write(run: DeliveryRun, said: Extraction, actor: Actor) -> Made:
         host=socket.gethostname(),
         at=clock.now().isoformat(),
     )
+
+
+def _forget(run: DeliveryRun) -> None:
+    """Delete what an earlier attempt has left, and the files of analyses that this one replaces."""
+    gone = DeliveryRun.objects.filter(delivery_id=run.delivery_id, pk__lt=run.pk, step=RunStep.GONE)
+    for each in (run, *gone):
+        shutil.rmtree(_folder(each), ignore_errors=True)
 
 
 def digest(path: Path) -> str:

@@ -15,6 +15,7 @@ from envoi.kernel.testing import admin_actor, make_operator
 from envoi.packages.delivery.models import (
     BroadLogRcp,
     Delivery,
+    DeliveryApproval,
     DeliveryPart,
     DeliveryRun,
     DeliveryState,
@@ -24,6 +25,7 @@ from envoi.packages.delivery.models import (
     RunStep,
 )
 from envoi.packages.delivery.services import deliveries
+from envoi.packages.delivery.services.deliveries import approvals
 from envoi.packages.delivery.testing import CONTENT, make_recipients
 
 pytestmark = pytest.mark.django_db
@@ -257,6 +259,20 @@ def test_an_analysis_with_errors_fails_the_activity_and_is_done_anew_when_it_is_
     delivery.refresh_from_db()
     assert (workflow.state, workflow.failed) == (State.FINISHED, False), lines(workflow)
     assert delivery.status is S.START_PENDING
+
+
+def test_people_decide_where_they_are_asked(clock: Any) -> None:
+    """The task waits for an approval, whoever the workflow runs for, and goes on after it."""
+    people(1)
+    template(targeting={"filter": "@text1 = 'here'"}, approvals={"start": {"operators": ["admin"]}})
+    send = deliver("delivery", "send", "", source="template", template="letter", action="start")
+    workflow = carry(begin(make_workflow((send,))), clock)
+    assert (workflow.state, only().status) == (State.STARTED, S.READY)
+    asked = DeliveryApproval.objects.get(delivery=only(), approved=None)
+    approvals.answer(asked.pk, yes=True, actor=admin_actor())
+    carry(workflow, clock)
+    assert (workflow.state, workflow.failed) == (State.FINISHED, False), lines(workflow)
+    assert only().status is S.START_PENDING
 
 
 def test_errors_that_are_processed_leave_by_their_own_way(clock: Any) -> None:
