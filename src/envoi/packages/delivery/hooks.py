@@ -186,6 +186,7 @@ def _change_delivery(key: int, values: Mapping[str, Any], actor: Actor) -> None:
             "scheduling/contactDate": "contact_date",
             "batchQuantity": "batch_quantity",
             "exclusionLog": "exclusion_log",
+            "typology-id": "typology_id",
             **_CONTENT,
         }.get(name, name): value
         for name, value in values.items()
@@ -303,6 +304,8 @@ def own_writers() -> Mapping[str, Writer]:
                     "batchQuantity",
                     "exclusionLog",
                     "targeting",
+                    "typology-id",
+                    "weight",
                     *_CONTENT,
                 }
             ),

@@ -17,8 +17,8 @@ from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.console import delivery_tabs, timeline
-from envoi.packages.delivery.models import Delivery, DeliveryRun, DeliveryState
-from envoi.packages.delivery.services import deliveries, lists
+from envoi.packages.delivery.models import Delivery, DeliveryRun, DeliveryState, Typology
+from envoi.packages.delivery.services import deliveries, lists, typologies
 from envoi.packages.delivery.services.deliveries import states
 
 LISTS = 100
@@ -35,7 +35,8 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     if request.method == "POST":
         try:
             with transaction.atomic():
-                deliveries.change(delivery, {"targeting": _targeting(request, delivery)}, actor=actor)
+                values = {"targeting": _targeting(request, delivery), **_rules(request)}
+                deliveries.change(delivery, values, actor=actor)
             said = _("The target is kept. Analyse the delivery to see whom it reaches.")
             messages.success(request, said)
             return redirect(request.path)
@@ -79,6 +80,11 @@ def _context(delivery: Delivery, run: DeliveryRun | None, actor: Actor) -> dict[
         "lists": _lists(delivery, actor),
         "limit": (said.get("exclude") or {}).get("limit") or "",
         "percent": control.get("percent", ""),
+        "typologies": [
+            (each.pk, each.label, each.pk == delivery.typology_id)
+            for each in Typology.objects.exclude(name=typologies.DEFAULT)
+        ],
+        "weight": "" if delivery.weight is None else delivery.weight,
         "further_control": bool(control) and ("percent" not in control or control.get("sort")),
     }
 
@@ -89,6 +95,19 @@ def _lists(delivery: Delivery, actor: Actor) -> list[tuple[str, str, bool]]:
     known = [(each.name, each.label, each.name in chosen) for each in found]
     shown = {name for name, _label, _chosen in known}
     return [*((name, name, True) for name in sorted(chosen - shown)), *known]
+
+
+def _rules(request: HttpRequest) -> dict[str, Any]:
+    """Return the typology and the weight that are given; empty: the product's typology, the rules' weight."""
+    found: dict[str, Any] = {}
+    for name, field in (("typology", "typology_id"), ("weight", "weight")):
+        text = request.POST.get(name)
+        if text is None:
+            continue
+        if text and not (text.isascii() and text.isdigit() and len(text) < (10 if name == "typology" else 5)):
+            raise Invalid(_("The weight must be a whole number below 10,000."))
+        found[field] = int(text) if text else None
+    return found
 
 
 def _targeting(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from envoi.packages.delivery.models import (
     Format,
     Kind,
     Priority,
+    Typology,
     ValidationMode,
 )
 from envoi.packages.delivery.services.content import settings as content_settings
@@ -213,6 +214,12 @@ def _checked(values: Mapping[str, Any], *, proof: bool) -> dict[str, Any]:
     for name in ("html_source", "text_source", "subject"):
         if name in given:
             given[name] = translating.translated(given[name], html=name == "html_source").source
+    number = given.get("typology_id")
+    if number is not None and not Typology.objects.filter(pk=number).exists():
+        raise NotFound(_("This typology is not there any more."))
+    weight = given.get("weight")
+    if weight is not None and (not isinstance(weight, int) or not 0 <= weight < 10_000):
+        raise Invalid(_("The weight must be a whole number below 10,000."))
     if "content" in given:
         content_settings.read(given["content"])
     if "sending" in given:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from envoi.kernel import query
+from envoi.kernel import query, writing
+from envoi.kernel.errors import Conflict
 from envoi.kernel.query import Field, QueryDef
 from envoi.kernel.testing import admin_actor, make_operator
 from envoi.packages.delivery.models import BroadLogRcp, Recipient, Typology, TypologyRule
@@ -94,6 +95,27 @@ def test_others_read_rules_and_change_none() -> None:
     assert client.post(f"/typologies/{typology.pk}", {"label": "x"}).status_code == 400
     rule.refresh_from_db()
     assert rule.label == "Link to unsubscribe"
+
+
+def test_a_delivery_is_under_the_typology_and_has_the_weight_that_it_is_given() -> None:
+    client = signed_in("sofia", "ADMINISTRATION")
+    own = typologies.create_typology("own", actor=admin_actor(), label="Own")
+    delivery = make_delivery()
+    given = {"do": "target", "filter": "@id > 0", "typology": str(own.pk), "weight": "7"}
+    assert client.post(f"/deliveries/{delivery.pk}/target", given).status_code == 302
+    delivery.refresh_from_db()
+    assert (delivery.typology_id, delivery.weight) == (own.pk, 7)
+    for wrong in ({"weight": "-1"}, {"weight": "many"}, {"typology": "999999"}):
+        assert client.post(f"/deliveries/{delivery.pk}/target", given | wrong).status_code == 400
+    with pytest.raises(Conflict, match="uses it"):
+        typologies.delete_typology(own, actor=admin_actor())
+    client.post(f"/deliveries/{delivery.pk}/target", given | {"typology": "", "weight": ""})
+    values = {"id": delivery.pk, "typology-id": own.pk, "weight": 3}
+    delivery.refresh_from_db()
+    assert (delivery.typology_id, delivery.weight) == (None, None)
+    writing.write("nms:delivery", values, actor=admin_actor(), operation="update", key=["id"])
+    delivery.refresh_from_db()
+    assert (delivery.typology_id, delivery.weight) == (own.pk, 3)
 
 
 def test_recipients_of_a_delivery_are_a_ready_filter() -> None:
