@@ -212,7 +212,10 @@ def _context(delivery: Delivery, actor: Actor, given: Mapping[str, str] | None) 
         "said": said,
         "priorities": [(value, _label(label)) for value, label in reversed(Priority.choices)],
         "modes": [(value, _label(label)) for value, label in ValidationMode.choices],
-        "executions": [(value, _label(label)) for value, label in Execution.choices],
+        "executions": [
+            (Execution.ANALYSIS.value, _("Provisional analysis only")),
+            (Execution.AUTOMATIC.value, _("Automatic execution")),
+        ],
         "affinities": _affinities(said.affinity),
         "waves_shown": rows[:SHOWN],
         "waves_more": max(len(rows) - SHOWN, 0),
