@@ -69,12 +69,22 @@ def test_it_runs_every_technical_workflow_prints_them_leaves_nothing_and_can_be_
         assert each["failed"] is False
         assert each["last_run"] is not None
     assert supervisor.up_pid(home) is None
+    sent = """SELECT d.success, d.error, d.new_quarantine,
+        (SELECT count(*) FROM nms_address a WHERE a.status = 4) AS quarantined,
+        (SELECT count(*) FROM nms_inbound_mail) AS back
+        FROM nms_delivery d WHERE NOT d.is_model"""
+    told = json.loads(run_envoi("sql", sent, home=home, code=0).out)
+    assert told["success"] > 900
+    assert 0 < told["new_quarantine"] <= told["error"] < 150
+    assert told["quarantined"] > 0
+    assert told["back"] > 0
     status = run_envoi("status", "--json", home=home, code=0).json
     assert status["instance"] == "demo"
     assert [each["name"] for each in status["processes"]] == ["postgres"]
     # Nothing of the first is left in the second.
     run_envoi("option", "set", "XtkTraceOfTheFirst", "1", "--type", "long", home=home, code=0)
-    second = run_envoi("demo", "--exit", "--json", "--port", free_port(), home=home, code=0, timeout=120).json
+    few = ("--profiles", "200", "--port", free_port())
+    second = run_envoi("demo", "--exit", "--json", *few, home=home, code=0, timeout=120).json
     assert second["password"] != first["password"]
     query = "SELECT count(*) AS n FROM xtk_option WHERE name = 'XtkTraceOfTheFirst'"
     assert json.loads(run_envoi("sql", query, home=home, code=0).out) == {"n": 0}
@@ -85,7 +95,7 @@ def test_it_serves_until_it_is_stopped_and_the_workflow_has_ticked(home, run_env
     environment = os.environ | {"ENVOI_HOME": str(home)}
     environment.pop("DATABASE_URL", None)
     process = subprocess.Popen(
-        [sys.executable, "-m", "envoi.cli", "demo", "--port", port],
+        [sys.executable, "-m", "envoi.cli", "demo", "--profiles", "200", "--port", port],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
