@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from babel.numbers import format_percent
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -18,7 +19,9 @@ from envoi.console import words
 from envoi.kernel import clock
 from envoi.packages.delivery.console import charts, delivery_tabs, timeline
 from envoi.packages.delivery.models import (
+    Channel,
     Delivery,
+    DeliveryMode,
     DeliveryRun,
     DeliveryState,
     DlvExclusion,
@@ -111,6 +114,7 @@ def context(delivery: Delivery, span: str) -> dict[str, Any]:
         "causes": causes(delivery, run) if run and ready and not busy else [],
         "problems": _problems(delivery, run) if delivery.status in BEFORE else [],
         "sends": delivery.status not in BEFORE,
+        "todo": _todo(delivery) if delivery.status in states.EDITABLE else [],
     }
     progress = statistics.progress(delivery)
     found["parts"] = progress.parts
@@ -196,6 +200,35 @@ def failed(delivery: Delivery) -> dict[str, Any]:
             for reason, count in found.reasons
         ],
     }
+
+
+def _todo(delivery: Delivery) -> list[tuple[bool, str, str, str]]:
+    """Return what a delivery needs before it can be sent: whether it is there, its name, a word, its page."""
+    said = delivery.targeting
+    target = bool(said.get("filter") or said.get("lists") or said.get("table"))
+    found = [
+        (
+            target,
+            _("Target"),
+            _("Whom it is for is said.") if target else _("Say whom it is for."),
+            reverse("delivery:delivery-target", args=[delivery.pk]),
+        )
+    ]
+    if delivery.delivery_mode != DeliveryMode.EXTERNAL and delivery.message_type == Channel.EMAIL:
+        written = bool(delivery.subject and (delivery.html_source or delivery.text_source))
+        found.append(
+            (
+                written,
+                _("Content"),
+                _("It has something to say.") if written else _("Write what people will read."),
+                reverse("delivery:delivery-content", args=[delivery.pk]),
+            )
+        )
+    ready = delivery.status is DeliveryState.READY
+    analysed = _("The figures above hold.") if ready else _("Then analyse it: nothing is sent by that.")
+    found.append((ready, _("Analysis"), analysed, ""))
+    found.append((False, _("Confirmation"), _("Somebody who may start deliveries confirms it."), ""))
+    return found
 
 
 def _problems(delivery: Delivery, run: DeliveryRun | None) -> list[tuple[str, str]]:
