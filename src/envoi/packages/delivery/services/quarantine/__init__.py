@@ -7,9 +7,8 @@ from envoi.packages.delivery.services.quarantine.manual import (
     Chosen,
     find,
     get,
-    of,
     put,
     set_status,
 )
 
-__all__ = ["ENTITY", "SETTABLE", "Chosen", "Failure", "find", "get", "note", "of", "put", "set_status", "succeeded"]
+__all__ = ["ENTITY", "SETTABLE", "Chosen", "Failure", "find", "get", "note", "put", "set_status", "succeeded"]

@@ -125,7 +125,7 @@ def succeeded(addresses: Sequence[tuple[str, int]], *, now: datetime) -> int:
     """Make addresses that had errors valid again, as a message reached them; return how many.
 
     `addresses`: (address, channel). Quarantine and denylist stay: a mail that arrives is no reason to leave
-    them.
+    them. An address of which another is just noting a failure is passed over, so that nobody locks up.
     """
     if not addresses:
         return 0
@@ -138,7 +138,7 @@ def succeeded(addresses: Sequence[tuple[str, int]], *, now: datetime) -> int:
                  WHERE a.status = 1 AND (a.address, a.type) IN (
                    SELECT address, type FROM unnest(%(addresses)s::text[], %(types)s::smallint[])
                      AS reached (address, type))
-                 ORDER BY a.address, a.type FOR UPDATE)
+                 FOR UPDATE SKIP LOCKED)
                AND status = 1""",
             {
                 "valid": int(AddressStatus.VALID),

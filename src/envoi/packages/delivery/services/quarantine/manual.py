@@ -128,19 +128,6 @@ def get(address_id: int) -> Address:
     return found
 
 
-def of(addresses: dict[int, str]) -> dict[int, Address]:
-    """Return what is kept of the addresses of a person, channel -> row; `addresses`: channel -> address."""
-    wanted = Q()
-    for channel, address in addresses.items():
-        if address:
-            wanted |= Q(type=channel, address=address)
-    return (
-        {each.type: each for each in Address.objects.filter(wanted).select_related("delivery")}
-        if wanted
-        else {}
-    )
-
-
 def _require(actor: Actor, status: AddressStatus) -> None:
     if status not in SETTABLE:
         raise Invalid(_("An address gets this status by its errors only."))
