@@ -97,7 +97,8 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
             raise NotFound(
                 _("Nobody whom you may see has the address %(who)s.") % {"who": given["who"].strip()}
             )
-        shown = preview.preview(delivery, actor=actor, reader=reader)
+        most = 0 if request.method == "POST" else preview.UNASKED
+        shown = preview.preview(delivery, actor=actor, reader=reader, most=most)
     except Refused as refusal:
         problem = str(refusal)
     context = {

@@ -45,7 +45,8 @@ def check(delivery: Delivery, *, actor: Actor) -> list[Finding]:
     try:
         sources = blocks.expanded(freezing.parts(delivery, said))
         freezing.complete(sources)
-        shown = preview.preview(delivery, actor=actor, reader=preview.find(delivery, "", actor=actor))
+        reader = preview.find(delivery, "", actor=actor)
+        shown = preview.preview(delivery, actor=actor, reader=reader, most=preview.UNASKED)
     except Refused as error:
         return [Finding(Weight.STOPS, _("It cannot be sent like this"), str(error))]
     html, text = sources["html"], sources["text"]

@@ -30,6 +30,8 @@ from envoi.packages.delivery.services.content.frozen import builder
 from envoi.packages.delivery.services.deliveries import sending, targeting
 
 _SUGGESTED = 8
+UNASKED = 5.0
+"""Seconds that a message may take which is made although nobody has asked for it."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,11 @@ class Preview:
     size: int
 
 
-def preview(delivery: Delivery, *, actor: Actor, reader: Reader | None = None) -> Preview:
+def preview(delivery: Delivery, *, actor: Actor, reader: Reader | None = None, most: float = 0) -> Preview:
     """Return the message that a reader would get, with the rights of the actor.
 
-    The delivery need not be saved: what it holds is shown. Without a reader all fields are empty. Raises
+    The delivery need not be saved: what it holds is shown. Without a reader all fields are empty. `most`
+    seconds bound the limit of the delivery, for what nobody has asked for. Raises
     Invalid for a template or a field that is wrong, NotAllowed, CannotRender, TooLong.
     """
     sources = blocks.expanded(freezing.parts(delivery, settings.read(delivery.content)))
@@ -62,14 +65,14 @@ def preview(delivery: Delivery, *, actor: Actor, reader: Reader | None = None) -
     found, _missing = reading.prepare(
         paths, delivery.mapping, actor=actor, now=clock.now(), data=data(delivery, actor)
     )
-    config = django_settings.ENVOI.config
+    config, limit = django_settings.ENVOI.config, sending.read(delivery.sending).personalisation
     shown = Addresses(delivery.pk or 0, (), {}, None)
     shown.of(0, routing.identity(config).unsubscribe_address(0, 0))
     made = templates.Templates(
         tracking.own_pages(sources),
         language=settings.read(delivery.content).language or config.instance.language,
         zone=config.instance.timezone,
-        limit=sending.read(delivery.sending).personalisation,
+        limit=min(limit or most, most or limit),
         constants=freezing.constants(delivery),
         functions=shown.functions(),
     ).render(

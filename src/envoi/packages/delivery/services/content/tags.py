@@ -9,7 +9,7 @@ consent to unsubscribe (`/r/u/`).
 
 import hmac
 import re
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ OPEN = 1
 """The link that stands for opens, of every delivery."""
 PATH, UNSUBSCRIBE = "/r/", "/r/u/"
 _BYTES: Final = 12
+_OF_URLS: Final = bytes.maketrans(b"+/", b"-_")
 _FORM = re.compile(
     r"(?P<path>/r/(?:u/)?)\?id=(?P<form>[ht])(?P<log>[0-9a-f]{1,16}),(?P<delivery>[0-9a-f]{1,16}),"
     r"(?P<link>[0-9a-f]{1,16})(?P<params>(?:&p[0-9]{1,2}=[^&]*)*)&s=(?P<version>[0-9])(?P<mac>[\w-]{16})",
@@ -78,7 +79,7 @@ class Tags:
 
     def _mac(self, said: str) -> str:
         made = hmac.digest(self.key, said.encode("ascii"), "sha256")[:_BYTES]
-        return urlsafe_b64encode(made).decode("ascii")
+        return b2a_base64(made, newline=False).translate(_OF_URLS).decode("ascii")
 
 
 def tags(home: Path, address: str) -> Tags:

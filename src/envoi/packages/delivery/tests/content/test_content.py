@@ -345,6 +345,9 @@ def test_the_limit_of_time_holds_for_preview_and_sending() -> None:
     (row,) = loaded.rows(run.storage, part.first_id, part.last_id)
     with pytest.raises(content.TooLong):
         loaded.render(row)
+    deliveries.change(delivery, {"sending": {"personalisation": 0}}, actor=admin_actor())
+    with pytest.raises(content.TooLong):  # a page that is only opened
+        preview.preview(delivery, actor=admin_actor(), reader=reader, most=0.05)
     for number, fast in ((0, slow.replace("9000", "90")), (5, "x")):
         deliveries.change(
             delivery, {"text_source": fast, "sending": {"personalisation": number}}, actor=admin_actor()
