@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import re
-import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -60,7 +59,7 @@ class Mails:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._bytes is None:
             self._bytes = sum(each.size for each in self)
-        number = f"{time.time_ns():016x}-{next(self._count) & 0xFFFF:04x}"
+        number = f"{round(moment.timestamp() * 1e9):016x}-{next(self._count) & 0xFFFF:04x}"
         heads = BytesHeaderParser(policy=policy.default).parsebytes(content)
         mail = Mail(
             number,
