@@ -1,8 +1,8 @@
 """Adding to the schemas and taking away, in one transaction each: rows, columns and the audit line."""
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -15,6 +15,7 @@ from envoi.kernel.extensions.additions import (
     LONGEST_TEXT,
     Additions,
     Member,
+    NewLink,
     NewTable,
     Prepared,
     checked_label,
@@ -22,14 +23,20 @@ from envoi.kernel.extensions.additions import (
 )
 from envoi.kernel.extensions.uses import Member as Asked
 from envoi.kernel.extensions.uses import Use, rows_with, uses
+from envoi.kernel.hooks import Hook
 from envoi.kernel.locks import Lock, in_transaction
 from envoi.kernel.models import AddedField, AddedTable, SchemaStamp
+from envoi.kernel.registry import Registry
 from envoi.kernel.registry.added import constant
 from envoi.kernel.registry.types import Type
 from envoi.kernel.rights import Actor, Right
 
 ENTITY = "xtk:srcSchema"
 """Under this name the audit trail keeps what became of a schema."""
+
+
+extended_together: Hook[[], Mapping[str, str]] = Hook("extended_together")
+"""`()`: schema to the one that gets each field and link that is added to it, and loses them with it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ class Removal:
 def plan(additions: Additions, *, actor: Actor) -> Prepared:
     """Return what the additions come to, and write nothing. Raises as `add` does."""
     actor.require(Right.ADMINISTRATION, to=_("extend a schema"))
-    return prepare(additions, registry.fresh(), actor=actor)
+    known = registry.fresh()
+    return prepare(_together(additions, known), known, actor=actor)
 
 
 def add(additions: Additions, *, actor: Actor) -> Prepared:
@@ -60,7 +68,8 @@ def add(additions: Additions, *, actor: Actor) -> Prepared:
     actor.require(Right.ADMINISTRATION, to=_("extend a schema"))
     with transaction.atomic():
         in_transaction(Lock.SCHEMAS)
-        prepared = prepare(additions, registry.fresh(), actor=actor)
+        known = registry.fresh()
+        prepared = prepare(_together(additions, known), known, actor=actor)
         for table in prepared.tables:
             table.save(force_insert=True)
             audit.record(actor, ENTITY, table.name, audit.CREATED, detail={"table": table.table_name})
@@ -121,6 +130,8 @@ def change_field(
         at = registry.current().schemas.get(schema)
         if wider and at is not None:
             ddl.widen_column(at.table, field)
+        if other := _companion(schema, name):
+            change_field(other, name, actor=actor, label=label, length=length)
     return field
 
 
@@ -186,6 +197,8 @@ def remove_field(schema: str, name: str, *, actor: Actor, force: bool = False) -
         at = registry.current().schemas.get(schema)
         if at is not None:
             ddl.drop_column(at.table, field.column_name)
+        if other := _companion(schema, name):
+            remove_field(other, name, actor=actor, force=force)
 
 
 def remove_table(name: str, *, actor: Actor, force: bool = False) -> None:
@@ -246,6 +259,31 @@ def _refuse(what: str, found: Sequence[Use], force: bool) -> None:
             len(found),
         )
         raise Conflict(text % {"what": what, "n": len(found), "places": places})
+
+
+def _pairs() -> dict[str, str]:
+    return {of: other for answer in extended_together.ask() for of, other in answer.items()}
+
+
+def _together(additions: Additions, known: Registry) -> Additions:
+    """Return the additions with those to the schemas that are extended together with others."""
+    pairs = _pairs()
+    said = {(schema, member.name) for schema, member in additions.members}
+    more: list[tuple[str, Member]] = []
+    for schema, member in additions.members:
+        other = pairs.get(schema, "")
+        at = known.schemas.get(other)
+        if at is None or (other, member.name) in said:
+            continue
+        if member.name not in at.attributes and member.name not in at.links:
+            more.append((other, replace(member, reverse="") if isinstance(member, NewLink) else member))
+    return replace(additions, members=(*additions.members, *more))
+
+
+def _companion(schema: str, name: str) -> str:
+    """Return the schema that has an added field because another has it; empty for none."""
+    other = _pairs().get(schema, "")
+    return other if AddedField.objects.filter(schema=other, name=name).exists() else ""
 
 
 def _field(schema: str, name: str) -> AddedField:

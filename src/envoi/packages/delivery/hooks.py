@@ -7,6 +7,7 @@ from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from envoi.kernel.errors import NotFound
+from envoi.kernel.extensions.store import extended_together
 from envoi.kernel.folders import folder_contents
 from envoi.kernel.hooks import install_steps
 from envoi.kernel.models import Folder
@@ -88,6 +89,12 @@ def profiles_in(folder: Folder) -> list[str]:
             count = model._default_manager.filter(folder=folder).count()
             found.append(f"{count} {translate(vars(model)['SCHEMA'].label).lower()}")
     return found
+
+
+@extended_together.answer
+def seeds_like_recipients() -> Mapping[str, str]:
+    """Let seed addresses have every field of recipients, which content may show (delivery.md §2.11)."""
+    return {"nms:recipient": "nms:seedMember"}
 
 
 @preparers.answer
