@@ -113,7 +113,7 @@ def _line(row: Row, label: str = "") -> Line:
         css, icon, word = "draft", "req", _("Too few to tell")
     elif row.ratio >= 0.5:
         css, icon, word = "bad", "bad", _("Refused")
-    elif row.ratio >= 0.1:
+    elif row.ratio >= 0.2:
         css, icon, word = "warn", "warn", _("Look at it")
     return Line(row, label or row.name or _("no server answered"), css, icon, word, percent)
 
