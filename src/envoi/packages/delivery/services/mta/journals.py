@@ -140,7 +140,7 @@ def _leased(journal: str, runs: Runs) -> Iterator[tuple[int, int, int, bool]]:
         held = cursor.fetchall()
     for part_id, run_id, first, last, retry in held:
         if retry:
-            for id, (attempts, repeat) in retrying.of_part(part_id).items():
+            for id, (_part, attempts, repeat) in retrying.of_parts([part_id]).items():
                 yield run_id, id, attempts, repeat
             continue
         run = runs.of({run_id}).get(run_id)

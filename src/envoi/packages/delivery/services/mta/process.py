@@ -6,7 +6,7 @@ are settled every second, and when it has grown long it is brought to its end an
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -31,7 +31,7 @@ from envoi.packages.delivery.services.mta import (
     journals,
     parts,
     progress,
-    retrying,
+    reading,
     settling,
     stats,
 )
@@ -104,6 +104,7 @@ class Process:
         self.folder = journals.folder(config.home)
         self.runs = Runs()
         self.throttle = Throttle(share=1.0 / max(1, config.sending.processes))
+        self._blocks = routing.blocks.Exchange(self.throttle)
         self._config = config
         self._jobs: dict[int, Job] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
@@ -168,6 +169,7 @@ class Process:
         """Read anew what holds outside, and what deliveries say."""
         self.routing = routing.load(self._config)
         self.throttle.follow(self.routing.rules)
+        self._blocks.work(moment=clock.now(), now=clock.monotonic())
         self.runs.forget()
         self._jobs.clear()
 
@@ -175,7 +177,7 @@ class Process:
         """Settle what dead senders of this host have left."""
         journals.take_over(self.folder, self.runs, now=clock.now())
 
-    def jobs(self, ids: set[int]) -> dict[int, Job]:
+    def jobs(self, ids: Set[int]) -> dict[int, Job]:
         """Return what messages of some runs share. What cannot be sent fails its delivery."""
         missing = self.runs.of(ids - self._jobs.keys())
         for id, run in missing.items():
@@ -278,40 +280,34 @@ class _Shift:
             claimed = parts.claim(name, most=self._pace.claim, now=clock.now(), refused=sorted(self._refused))
         if not claimed:
             return None
-        jobs = self._process.jobs({part.run_id for part in claimed})
+        by_run: dict[int, list[Part]] = {}
+        for part in claimed:
+            by_run.setdefault(part.run_id, []).append(part)
+        jobs = self._process.jobs(by_run.keys())
         found: list[tuple[Part, list[Item]]] = []
         back: list[int] = []
-        for part in claimed:
-            job = jobs.get(part.run_id)
+        for run, these in by_run.items():
+            job = jobs.get(run)
             # Without an address of ours the affinity is unknown here: another host may know it.
-            items = self._read(part, job) if job is not None and job.sources else None
-            if items is None:
-                self._refused.add(part.delivery_id)
-                back.append(part.id)
+            read = self._read(job, these) if job is not None and job.sources else None
+            if read is None:
+                self._refused.add(these[0].delivery_id)
+                back += [part.id for part in these]
             else:
-                found.append((part, items))
+                found += read
         if back:
             with transaction.atomic():
                 parts.free(name, back)
         return found
 
-    def _read(self, part: Part, job: Job) -> list[Item] | None:
-        """Return the messages of a part that are still to be sent; None: the delivery cannot be sent."""
+    def _read(self, job: Job, these: list[Part]) -> list[tuple[Part, list[Item]]] | None:
+        """Return the messages of parts that are still to be sent; None: the delivery cannot be sent."""
         try:
-            if part.retry:
-                waiting = retrying.of_part(part.id)
-                rows = job.content.rows_of(sorted(waiting)) if waiting else []
-                return [
-                    composing.item(job, row, attempts=waiting[row.id][0], repeat=waiting[row.id][1])
-                    for row in rows
-                ]
-            rows = job.content.rows(job.run.storage, part.first_id, part.last_id)
-            aside = retrying.between(part.run_id, part.first_id, part.last_id)
-            return [composing.item(job, row) for row in rows if row.id not in aside]
+            return reading.items(job, these)
         except AWAY:
             raise
         except (Refused, DatabaseError) as error:
-            progress.fail(part.delivery_id, str(error).partition("\n")[0], clock.now())
+            progress.fail(job.run.delivery_id, str(error).partition("\n")[0], clock.now())
             return None
 
     # --- in the loop

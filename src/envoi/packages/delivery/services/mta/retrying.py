@@ -91,11 +91,16 @@ def before(keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], tuple[datet
         return {(run, id): (first, doubts) for run, id, first, doubts in cursor.fetchall()}
 
 
-def of_part(part_id: int) -> dict[int, tuple[int, bool]]:
-    """Return id -> attempts and whether it is a repeat, of the messages of a part of retries."""
+def of_parts(parts: Sequence[int]) -> dict[int, tuple[int, int, bool]]:
+    """Return id -> part, attempts and whether it is a repeat, of the messages of parts of one run."""
+    if not parts:
+        return {}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT id, attempts, repeat FROM nms_delivery_retry WHERE part_id = %s", [part_id])
-        return {id: (attempts, repeat) for id, attempts, repeat in cursor.fetchall()}
+        cursor.execute(
+            "SELECT id, part_id, attempts, repeat FROM nms_delivery_retry WHERE part_id = ANY(%s)",
+            [list(parts)],
+        )
+        return {id: (part, attempts, repeat) for id, part, attempts, repeat in cursor.fetchall()}
 
 
 def between(run_id: int, first: int, last: int) -> set[int]:

@@ -1,5 +1,6 @@
 """What a sender knows of the runs that it sends: kept for a while, since it changes seldom."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from envoi.packages.delivery.models import Delivery, DeliveryRun
@@ -41,12 +42,12 @@ class Runs:
         """Read everything anew."""
         self._kept.clear()
 
-    def of(self, ids: set[int]) -> dict[int, Run]:
+    def of(self, ids: Set[int]) -> dict[int, Run]:
         """Return the runs that exist among these."""
-        if missing := ids - self._kept.keys():
+        if missing := set(ids) - self._kept.keys():
             if len(self._kept) > MOST:
                 self._kept.clear()
-                missing = ids
+                missing = set(ids)
             for run in DeliveryRun.objects.select_related("delivery__mapping").filter(pk__in=missing):
                 delivery = run.delivery
                 self._kept[run.pk] = Run(

@@ -5,6 +5,8 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes, policy
@@ -169,28 +171,31 @@ def config(sink: Sink) -> Any:
 def send(sink: Sink, until: Callable[[], bool], *, seconds: float = 20, pace: Pace = QUICK) -> None:
     """Let a sender run in this process until something is true, then stop it."""
     process = Process(config(sink), pace)
-    passed: list[bool] = []
+    over = threading.Event()
 
-    def watch() -> None:
-        deadline = time.monotonic() + seconds
-        while not passed and time.monotonic() < deadline:
-            if until():
-                passed.append(True)
-                break
-            time.sleep(0.02)
-        connection.close()
-        loop.call_soon_threadsafe(process.stop)
+    def watch() -> bool:
+        try:
+            deadline = time.monotonic() + seconds
+            while not over.is_set() and time.monotonic() < deadline:
+                if until():
+                    return True
+                over.wait(0.02)
+            return False
+        finally:
+            connection.close()
+            if not over.is_set():
+                loop.call_soon_threadsafe(process.stop)
 
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        loop.run_until_complete(process.run())
-    finally:
-        passed.append(False)
-        thread.join()
-        loop.close()
-    assert passed[0], "it did not come true"
+    with ThreadPoolExecutor(1) as pool:
+        came_true = pool.submit(watch)
+        try:
+            loop.run_until_complete(process.run())
+        finally:
+            over.set()
+            wait_for([came_true])
+            loop.close()
+    assert came_true.result(), "it did not come true"
 
 
 def people(count: int, **columns: Any) -> list[int]:
