@@ -10,7 +10,7 @@ from typing import Final
 from django.db import connection
 
 from envoi.kernel import clock, options
-from envoi.kernel.rights import internal
+from envoi.kernel.rights import INTERNAL, Actor
 from envoi.packages.delivery.models import FailureReason, FailureType, Qualification
 from envoi.packages.delivery.services import bounces
 from envoi.packages.delivery.services.bounces.rules import ABOUT_ADDRESS, Rules
@@ -21,6 +21,8 @@ MOST: Final = 100_000
 OPTION: Final = "NmsBroadcast_RegexRules"
 LONGEST: Final = 4_000
 
+_READER: Final = Actor(0, INTERNAL)
+"""Options are read by all: no need to look the operator up for each batch."""
 _BEFORE_ADDRESS = frozenset({"connect", "greeting", "ehlo", "tls", "auth", "mail"})
 
 logger = logging.getLogger(__name__)
@@ -180,7 +182,7 @@ def _meant(said: Said, verdict: Verdict) -> Verdict:
 
 def _normaliser() -> Callable[[str], str]:
     """Return what makes of a text the one that is kept: the option's expressions first, then our own."""
-    given = str(options.get(OPTION, actor=internal(), default="") or "")
+    given = str(options.get(OPTION, actor=_READER, default="") or "")
     own: list[tuple[re.Pattern[str], str]] = []
     for line in given.splitlines():
         expression, arrow, token = line.rpartition("=>")

@@ -13,12 +13,14 @@ from typing import Any, Final
 from django.db import connection
 
 from envoi.kernel import options
-from envoi.kernel.rights import internal
+from envoi.kernel.rights import INTERNAL, Actor
 from envoi.packages.delivery.models import AddressStatus, Channel, FailureType
 
 FORGOTTEN: Final = timedelta(days=10)
 """After so long without an error the count begins anew."""
 LONGEST_TEXT: Final = 4_000
+_READER: Final = Actor(0, INTERNAL)
+"""Options are read by all: no need to look the operator up for each batch."""
 _SHUT: Final = (AddressStatus.QUARANTINE, AddressStatus.DENYLISTED)
 _ANEW: Final = (AddressStatus.UNKNOWN, AddressStatus.VALID)
 
@@ -160,9 +162,8 @@ def _later(one: datetime | None, other: datetime) -> datetime:
 
 def _limits(channel: int) -> Limits:
     kind = "Email" if channel == int(Channel.EMAIL) else "Mobile"
-    actor = internal()
-    most: Any = options.get(f"NmsNPAI_{kind}MaxError", actor=actor, default=5)
-    apart: Any = options.get(f"NmsNPAI_{kind}SignificantErrorDelay", actor=actor, default=86_400)
+    most: Any = options.get(f"NmsNPAI_{kind}MaxError", actor=_READER, default=5)
+    apart: Any = options.get(f"NmsNPAI_{kind}SignificantErrorDelay", actor=_READER, default=86_400)
     return Limits(max(int(most or 5), 1), timedelta(seconds=int(apart or 0)))
 
 
