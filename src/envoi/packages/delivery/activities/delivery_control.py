@@ -18,7 +18,6 @@ from envoi.packages.delivery.services import deliveries
 ACTIONS = ("start", "pause", "stop")
 SAID = {"start": "Start", "pause": "Pause", "stop": "Stop"}
 _HALTED = frozenset({DeliveryState.PAUSE_ASKED, DeliveryState.PAUSING, DeliveryState.PAUSED})
-_STOPPED = frozenset({DeliveryState.STOP_ASKED, DeliveryState.STOPPING, DeliveryState.STOPPED})
 
 
 class DeliveryControl(ActivityType):
@@ -81,7 +80,7 @@ def _halt(ctx: TaskContext, delivery: Delivery, wanted: DeliveryState) -> Outcom
     if state in (wanted, DeliveryState.STOPPED, DeliveryState.FINISHED):
         return None
     pauses = wanted is DeliveryState.PAUSED
-    if state in (_HALTED if pauses else _STOPPED):
+    if state in (_HALTED if pauses else progress.STOPPED):
         return progress.later(ctx)
     (deliveries.pause if pauses else deliveries.stop)(delivery, actor=ctx.actor)
     delivery.refresh_from_db()

@@ -31,6 +31,7 @@ GONE_OUT = frozenset(
     }
 )  # fmt: skip
 """The delivery was started."""
+STOPPED = frozenset({S.STOP_ASKED, S.STOPPING, S.STOPPED})
 OVER = frozenset({S.STOPPED, S.FINISHED, S.DELETED})
 
 
@@ -46,6 +47,8 @@ def estimated(ctx: TaskContext, delivery: Delivery) -> Outcome | None:
 def prepared(ctx: TaskContext, delivery: Delivery) -> Outcome | None:
     """Analyse a delivery unless it is ready; None when it is ready or on its way."""
     if ctx.memory.get("run") is None:
+        if delivery.status in STOPPED:
+            raise Failed(f"The delivery {delivery.label} was stopped, and does not start again.")
         if delivery.status in (S.READY, S.EXTRACTION) or delivery.status in GONE_OUT:
             return _looked(ctx, delivery)
         if delivery.status in states.ANALYSED:
@@ -64,6 +67,8 @@ def started(ctx: TaskContext, delivery: Delivery) -> Outcome | None:
     if waits is not None:
         return waits
     if delivery.status in GONE_OUT:
+        if delivery.status in STOPPED:
+            ctx.warning(_("Somebody has stopped the delivery '%(delivery)s'"), delivery=delivery.label)
         return None
     if delivery.status is S.EXTRACTION or approvals.missing(delivery):
         # Also the start, whoever the workflow runs for: where people are named, people decide.

@@ -20,17 +20,18 @@ def outcome(ctx: TaskContext, delivery: Delivery, *, recover: bool = True) -> Ou
     who were left out. Without messages (only saved, or estimated) what came in goes on.
     """
     ways = [way for way in ctx.activity.transitions if way.enabled and way.kind != "error"]
-    shared = {"deliveryId": str(delivery.pk)}
+    shared: dict[str, Any] = {"deliveryId": str(delivery.pk)}
     recover = recover and ctx.parameters.get(PARAMETER) is not False
     run = progress.run_of(ctx, delivery)
     written = run is not None and not run.counts.get("estimate") and "written" in run.counts
+    kept = {} if run is not None and written and recover else _kept(ctx, delivery, recover=recover)
     fired: list[Fired] = []
     for way in ways:
         if run is not None and written and recover:
             found = _population(ctx, delivery, run, left_out=way.kind == COMPLEMENT)
             fired.append(population.fired(way.name, found, **shared))
         elif way.kind != COMPLEMENT:
-            fired.append(Fired(way.name, _kept(ctx, shared, recover=recover)))
+            fired.append(Fired(way.name, {**shared, **kept}))
     return Outcome(tuple(fired))
 
 
@@ -40,14 +41,16 @@ def nothing(ctx: TaskContext) -> Outcome:
     return Outcome(tuple(Fired(way.name) for way in ways))
 
 
-def _kept(ctx: TaskContext, shared: dict[str, str], *, recover: bool) -> dict[str, Any]:
+def _kept(ctx: TaskContext, delivery: Delivery, *, recover: bool) -> dict[str, Any]:
+    """Return what goes on beside what came in; without `recover`, take that away."""
     if recover:
-        return shared
+        counted = delivery.run_id is not None and not ctx.variables.get("tableName")
+        return {"recCount": str(delivery.to_deliver)} if counted else {}
     # The table stays as long as the delivery may be analysed further on in the workflow.
     table = {"deliveryTable": str(ctx.variables["tableName"])} if ctx.variables.get("tableName") else {}
     for name in _GONE:
         ctx.variables.pop(name, None)
-    return {**shared, **table}
+    return table
 
 
 def _population(

@@ -209,6 +209,11 @@ def test_only_the_missing_steps_are_done(clock: Any) -> None:
     assert (workflow.state, workflow.failed) == (State.FINISHED, False), lines(workflow)
     assert delivery.status is S.START_PENDING
     assert pending(delivery.run_id) == set(ids)
+    fired = {each.source: each.variables for each in Event.objects.filter(workflow=workflow)}
+    assert {name: fired[name].get("recCount") for name in fired} == {
+        "save": None, "estimate": "3", "prepare": "3", "start": "3",
+    }  # fmt: skip
+    assert "tableName" not in fired["estimate"]
     # One analysis estimated, one prepared; starting found nothing missing, twice.
     assert [each.step for each in DeliveryRun.objects.order_by("pk")] == [RunStep.GONE, RunStep.READY]
 
@@ -238,6 +243,11 @@ def test_a_delivery_is_paused_goes_on_and_is_stopped(clock: Any) -> None:
     carry(workflow, clock)
     assert (workflow.state, workflow.failed) == (State.FINISHED, False), lines(workflow)
     assert "Action 'Stop' performed on delivery 'letter'" in lines(workflow)
+    name = delivery.internal_name
+    on = deliver("deliveryControl", "on", "", source="explicit", delivery=name, action="start")
+    again = begin(make_workflow((on,)))
+    assert again.failed
+    assert "was stopped" in " ".join(lines(again))
 
 
 def test_an_analysis_with_errors_fails_the_activity_and_is_done_anew_when_it_is_resumed(clock: Any) -> None:
