@@ -78,6 +78,9 @@ TEXTS: Mapping[str, str] = {
     "rule_failed": gettext_noop("The control rule %(rule)s failed: %(error)s"),
     "special_subject": gettext_noop("Special characters in the subject: %(found)s."),
     "special_sender": gettext_noop("Special characters in the name of the sender: %(found)s."),
+    "weak_sender": gettext_noop(
+        "DNS does not say all it should of the sender’s domain %(domain)s: %(found)s. See Sending domains."
+    ),
     "special_address": gettext_noop("Special characters in the address of the sender: %(found)s."),
     "unlabelled": gettext_noop("Links without a label: %(found)s."),
     "ampersand": gettext_noop("In links an & should be written &amp;: %(found)s."),

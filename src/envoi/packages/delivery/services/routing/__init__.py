@@ -5,7 +5,7 @@ name, and with which signatures (delivery.md §2.14, §3.3; ADR 0026).
 """
 
 from envoi.packages.delivery.services.routing import addresses, blocks, domain_rules, domains, keys, mx_rules
-from envoi.packages.delivery.services.routing.alignment import Problem, alignment
+from envoi.packages.delivery.services.routing.alignment import Problem, alignment, weak
 from envoi.packages.delivery.services.routing.load import Routing, load
 from envoi.packages.delivery.services.routing.names import bounce_domain, helo, identity
 
@@ -23,4 +23,5 @@ __all__ = [
     "keys",
     "load",
     "mx_rules",
+    "weak",
 ]

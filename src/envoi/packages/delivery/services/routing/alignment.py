@@ -63,3 +63,18 @@ def _told(finding: Finding) -> Problem:
 def _with_above(domain: str) -> list[str]:
     labels = domain.split(".")
     return [".".join(labels[start:]) for start in range(len(labels) - 1)]
+
+
+def weak(from_address: str, config: Config | None = None) -> tuple[str, list[str]]:
+    """Return the domain of a From address, and which of SPF, DKIM, DMARC and MX the last look found wanting.
+
+    The control rule of the product asks it: a domain that was never looked up has no findings, else each
+    delivery of an instance that is being set up would wait for a confirmation.
+    """
+    config = config or cast("Config", settings.CONFIG)
+    domain = from_address.rpartition("@")[2].strip("> ").lower()
+    row = SendingDomain.objects.filter(domain=domain).first()
+    if row is None or config.sending.sink:
+        return domain, []
+    states = (("SPF", row.spf), ("DKIM", row.dkim), ("DMARC", row.dmarc), ("MX", row.mx))
+    return domain, [name for name, state in states if state in (CheckState.WARNING, CheckState.BAD)]

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from envoi.packages.delivery.models import Channel, Delivery, DeliveryRun, JobLevel, Kind
+from envoi.packages.delivery.services import routing
 from envoi.packages.delivery.services.deliveries import sending, waves
 from envoi.packages.delivery.services.typologies.links import Link, links
 
@@ -147,6 +148,12 @@ def _times(look: Look) -> tuple[sending.Sending, datetime, datetime]:
     return said, start, end or said.end(start)
 
 
+def _sender(look: Look) -> Iterator[Found]:
+    domain, found = routing.weak(look.delivery.from_address)
+    if found:
+        yield Found("weak_sender", {"domain": domain, "found": ", ".join(found)})
+
+
 CHECKS: Mapping[str, Callable[[Look], Iterator[Found]]] = {
     "subjectCharacters": _characters,
     "urlLabels": _labels,
@@ -156,5 +163,6 @@ CHECKS: Mapping[str, Callable[[Look], Iterator[Found]]] = {
     "proofSize": _proof,
     "lastWave": _last_wave,
     "optOut": _opt_out,
+    "senderAlignment": _sender,
 }
 """Name that a rule of the product calls it by -> the check."""

@@ -27,6 +27,10 @@ SHIPPED: tuple[tuple[str, str, int, ControlPhase, JobLevel], ...] = (
     ("validityPeriod", "Period of validity", Channel.EMAIL, ControlPhase.END, JobLevel.WARNING),
     ("lastWave", "Start of the last wave", Channel.EMAIL, ControlPhase.END, JobLevel.ERROR),
     ("optOut", "Link to unsubscribe", Channel.EMAIL, ControlPhase.END, JobLevel.WARNING),
+    (
+        "senderAlignment", "SPF, DKIM and DMARC of the sender", Channel.EMAIL, ControlPhase.END,
+        JobLevel.WARNING,
+    ),
 )  # fmt: skip
 
 

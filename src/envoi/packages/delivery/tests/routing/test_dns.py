@@ -19,10 +19,11 @@ import pytest
 from envoi.kernel import config as configuration
 from envoi.kernel.config import Config, SendingConfig
 from envoi.kernel.testing import admin_actor
-from envoi.packages.delivery.models import CheckState
-from envoi.packages.delivery.services import routing
+from envoi.packages.delivery.models import CheckState, JobLog, SendingDomain
+from envoi.packages.delivery.services import analysis, deliveries, routing
 from envoi.packages.delivery.services.routing import addresses, domains, findings, keys, spf
 from envoi.packages.delivery.services.routing.spf import Look, Spf
+from envoi.packages.delivery.testing import make_delivery, make_recipients
 
 Zone = dict[tuple[str, str], list[str] | None]
 
@@ -166,3 +167,23 @@ def clock_now() -> Any:
     from envoi.kernel import clock
 
     return clock.now()
+
+
+@pytest.mark.django_db
+def test_an_analysis_warns_of_a_sender_that_dns_does_not_stand_by(config: Config, clock: Any) -> None:
+    actor = admin_actor()
+    make_recipients(3, black_list=0, black_list_email=0)
+
+    def lines() -> list[str]:
+        delivery = make_delivery(from_address="news@us.example")
+        analysis.work(analysis.start(delivery, actor=actor, queue=False).pk, actor=actor)
+        found = JobLog.objects.filter(delivery=delivery, code="weak_sender")
+        return [deliveries.text(each) for each in found]
+
+    assert lines() == [], "nobody has looked yet"
+    SendingDomain.objects.create(
+        domain="us.example", spf=CheckState.BAD, dkim=CheckState.GOOD, dmarc=CheckState.WARNING,
+        checked_at=clock_now(), modified_at=clock_now(),
+    )  # fmt: skip
+    (line,) = lines()
+    assert "us.example: SPF, DMARC" in line
