@@ -306,6 +306,20 @@ def test_links_become_signed_tags_with_their_parameters(tracked: tags.Tags) -> N
     assert TrackingUrl.objects.filter(delivery=delivery).count() == 4
 
 
+def test_the_link_to_the_mirror_page_is_there_when_the_page_is(tracked: tags.Tags) -> None:
+    people(1)
+    source = '{% include "mirrorPageLink" %}'
+    delivery = make_delivery(html_source=source, text_source=source)
+    made = only(delivery)
+    (target,) = re.findall(r'href="https://t\.example([^"]*)"', made.html)
+    tag = tracked.read(target.replace("&amp;", "&"))
+    assert tag is not None
+    assert TrackingUrl.objects.get(pk=tag.link).type == UrlType.MIRROR
+    assert made.text.startswith("In your browser: https://t.example/r/?id=t")
+    deliveries.change(delivery, {"content": {"tracking": False}}, actor=admin_actor())
+    assert (only(delivery).html, only(delivery).text) == ("", "")
+
+
 def test_without_an_address_for_readers_links_stay_and_one_unsubscribes_by_mail() -> None:
     people(1)
     html = '<a href="http://shop.example/?n={{ recipient.lastName|urlencode }}">A</a>{% include "footer" %}'
