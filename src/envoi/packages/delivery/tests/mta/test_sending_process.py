@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import dkim
 import pytest
 
 from envoi.kernel import clock as product_clock
@@ -22,12 +23,14 @@ from envoi.packages.delivery.models import (
     DeliveryRetry,
     DeliveryStat,
     DeliveryState,
+    DkimKey,
     JobLog,
     MxRule,
     SenderProcess,
 )
 from envoi.packages.delivery.services import deliveries
 from envoi.packages.delivery.services.mta.composing import REPEAT_HEADER
+from envoi.packages.delivery.services.routing import keys
 from envoi.packages.delivery.tests.mta.stage import (
     DROP,
     QUICK,
@@ -278,3 +281,31 @@ def test_the_most_urgent_delivery_goes_first_and_none_before_its_date(
     clock.step(hours=2)
     send(sink, state_is(later, S.FINISHED))
     assert len(sink.got) == 60
+
+
+def test_a_delivery_can_be_tested_without_sending(committed_db: Any, sink: Sink) -> None:
+    people(3)
+    sink.rcpt["a1@one.example"] = deque([b"550 5.1.1 user unknown"])
+    delivery = confirmed(sending={"verify": True})
+    send(sink, state_is(delivery, S.FINISHED))
+    assert sink.got == []
+    assert sink.asked.total() == 3
+    assert statuses(delivery) == {1: 2, 2: 1}
+
+
+@pytest.mark.parametrize("algorithm", ["rsa", "ed25519"])
+def test_what_arrives_is_signed_with_its_ways_to_leave(committed_db: Any, sink: Sink, algorithm: str) -> None:
+    made = keys.make("shop.example", algorithm, actor=admin_actor())
+    DkimKey.objects.update(active=True)
+    people(2)
+    delivery = confirmed()
+    send(sink, state_is(delivery, S.FINISHED))
+    for got in sink.got:
+        signed = dkim.DKIM(got.data)
+        assert signed.verify(dnsfunc=lambda _name, timeout=5: made.record.encode())
+        assert {b"from", b"to", b"subject"} <= {name.lower() for name in signed.include_headers}
+        signature = got.mail["DKIM-Signature"].lower()
+        assert "list-unsubscribe" in signature
+        assert got.mail["List-Unsubscribe"]
+        assert got.sender.startswith("b-")
+        assert got.mail["Message-ID"] == f"<{got.sender}>"
