@@ -4,7 +4,7 @@ from django.conf import settings as django_settings
 
 from envoi.kernel import clock
 from envoi.packages.delivery.services.content import blocks, tracking
-from envoi.packages.delivery.services.content.freezing import forget, freeze
+from envoi.packages.delivery.services.content.freezing import forget, freeze, written
 from envoi.packages.delivery.services.content.frozen import Content, Rendered, Row, load
 from envoi.packages.delivery.services.content.templates import CannotRender, TooLong
 
@@ -19,6 +19,7 @@ __all__ = [
     "load",
     "plant",
     "trackable",
+    "written",
 ]
 
 

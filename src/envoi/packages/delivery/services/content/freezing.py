@@ -113,6 +113,15 @@ def parts(delivery: Delivery, said: settings.ContentSettings) -> dict[str, str]:
     }
 
 
+def written(delivery: Delivery) -> dict[str, str]:
+    """Return HTML and text of a delivery with their blocks put in; as they are when a block is not there."""
+    sources = {"html": delivery.html_source, "text": delivery.text_source}
+    try:
+        return blocks.expanded(sources)
+    except Invalid:
+        return sources
+
+
 def complete(sources: Mapping[str, str]) -> None:
     """Raise Invalid when something is missing without which no message can be sent, or is not understood."""
     if not sources["subject"].strip():

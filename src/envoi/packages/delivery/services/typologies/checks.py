@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from envoi.packages.delivery.models import Channel, Delivery, DeliveryRun, JobLevel, Kind
-from envoi.packages.delivery.services import routing
+from envoi.packages.delivery.services import content, routing
 from envoi.packages.delivery.services.deliveries import sending, waves
 from envoi.packages.delivery.services.typologies.links import Link, links
 
@@ -93,12 +93,11 @@ def _shown(found: list[Link]) -> str:
 
 
 def _opt_out(look: Look) -> Iterator[Found]:
-    delivery = look.delivery
-    if delivery.html_source.strip() and not any(
-        _OPT_OUT.search(each.source) for each in links(delivery.html_source)
-    ):
+    sources = content.written(look.delivery)
+    html, text = sources["html"], sources["text"]
+    if html.strip() and not any(_OPT_OUT.search(each.source) for each in links(html)):
         yield Found("no_opt_out_html", {})
-    if delivery.text_source.strip() and not _OPT_OUT.search(delivery.text_source):
+    if text.strip() and not _OPT_OUT.search(text):
         yield Found("no_opt_out_text", {})
 
 

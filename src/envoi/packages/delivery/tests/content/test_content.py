@@ -297,6 +297,8 @@ def test_links_become_signed_tags_with_their_parameters(tracked: tags.Tags) -> N
     assert made.text.endswith(".")
     assert '<a href="#top">C</a>' in made.html
     one_click = tracked.read(made.unsubscribe.removeprefix("https://t.example"))
+    # The rule that wants a way to unsubscribe sees what stands in the block.
+    assert "The HTML content has no link to unsubscribe." not in errors(delivery, JobLevel.WARNING)
     assert one_click is not None
     assert (one_click.path, one_click.broad_log_id) == (tags.UNSUBSCRIBE, row.id)
     for target in (second, opt_out, opened):
