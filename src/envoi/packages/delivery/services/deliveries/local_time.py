@@ -1,8 +1,8 @@
 """Sending at the recipient's local time: at the wall clock of the contact date where each one is.
 
 The zone of a person is that of the country: of several, its capital's; unknown, the delivery's or the
-instance's. Messages get new ids, in the order in which they are due, so that parts stay ranges of ids; that
-is one statement, at the end of the analysis, before anything else refers to the messages.
+instance's. Messages get new ids, in the order in which they are due, so that parts stay ranges of ids; this
+is done at the end of the analysis, before anything else refers to the messages.
 """
 
 from collections.abc import Sequence
@@ -74,9 +74,9 @@ def spread(run: DeliveryRun, delivery: Delivery, said: Sending, waves: Sequence[
         for each in given
         for country, due in dues(said, contact, each.offset).items()
     ]
-    until = [sum(each.count for each in given[: place + 1]) for place in range(len(given))]
-    until[-1] = 2**62
-    log = quoted(log_tables.table("broad_log", run.storage))
+    # First place of each wave; what is left goes with the last.
+    since = [1 + sum(each.count for each in given[:place]) for place in range(len(given))]
+    log = quoted(log_tables.partition("broad_log", run.storage, run.pk))
     path = delivery.mapping.recipient_path
     country = f"[{path}/location/@countryCode]" if path else "[location/@countryCode]"
     people = query.compile(
@@ -86,52 +86,65 @@ def spread(run: DeliveryRun, delivery: Delivery, said: Sending, waves: Sequence[
     )
     waiting = f"""b.run_id = %(run)s AND b.status = {int(MessageStatus.PENDING)}
         AND b.flags & {int(Flag.SEED)} = 0"""
+    values = {
+        **people.params,
+        "run": run.pk,
+        "delivery": run.delivery_id,
+        "waves": [wave for wave, _country, _due in rows],
+        "countries": [place for _wave, place, _due in rows],
+        "dues": [due for _wave, _country, due in rows],
+        "numbers": [each.number for each in given],
+        "since": since,
+        "quantity": max(quantity, 1),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM {log} b WHERE {waiting}", {"run": run.pk})  # noqa: S608 quoted
-        row = cursor.fetchone()
-        ids = reserve_ids(int(row[0]) if row else 0)
+        # Tables with figures of their own: of rows that were written a moment ago the planner knows nothing,
+        # and would join a million with a million row by row.
+        cursor.execute(f"ANALYZE {log}")
+        cursor.execute("DROP TABLE IF EXISTS dlv_message, dlv_due, dlv_order")
+        cursor.execute(
+            f"""CREATE TEMP TABLE dlv_message ON COMMIT DROP AS
+                SELECT b.target_id, b.id, coalesce(q.c1, '')::text AS country,
+                  (%(numbers)s::smallint[])[width_bucket(
+                    row_number() OVER (ORDER BY b.id), %(since)s::bigint[])] AS wave
+                FROM {log} b LEFT JOIN ({people.sql}) q ON q.c0 = b.target_id WHERE {waiting}""",  # noqa: S608
+            values,
+        )
+        ids = reserve_ids(cursor.rowcount)
         number, blocks = ids.in_block("n")
+        cursor.execute(
+            """CREATE TEMP TABLE dlv_due ON COMMIT DROP AS
+               SELECT * FROM unnest(%(waves)s::smallint[], %(countries)s::text[], %(dues)s::timestamptz[])
+                 AS given (wave, country, due)""",
+            values,
+        )
+        cursor.execute("ANALYZE dlv_message")
+        cursor.execute("ANALYZE dlv_due")
+        cursor.execute(
+            f"""CREATE TEMP TABLE dlv_order ON COMMIT DROP AS
+                SELECT target_id, wave, due, k, {number.replace("%s", "%(blocks)s")} AS new_id
+                FROM (
+                  SELECT *, row_number() OVER (ORDER BY wave, due, id) AS n,
+                    row_number() OVER (PARTITION BY wave, due ORDER BY id) AS k
+                  FROM (
+                    SELECT m.target_id, m.id, m.wave, coalesce(d.due, unknown.due) AS due
+                    FROM dlv_message m JOIN dlv_due unknown ON unknown.wave = m.wave AND unknown.country = ''
+                    LEFT JOIN dlv_due d ON d.wave = m.wave AND d.country = m.country) timed) ordered""",  # noqa: S608
+            {"blocks": blocks[0]},
+        )
+        cursor.execute("ANALYZE dlv_order")
+        cursor.execute(
+            f"""UPDATE {log} b SET id = o.new_id FROM dlv_order o
+                WHERE b.run_id = %(run)s AND b.target_id = o.target_id""",  # noqa: S608 quoted
+            values,
+        )
         DeliveryPart.objects.filter(run=run, seeds=False, retry=False).delete()
         cursor.execute(
-            f"""WITH due AS (
-                  SELECT * FROM unnest(%(waves)s::smallint[], %(countries)s::text[], %(dues)s::timestamptz[])
-                    AS given (wave, country, due)),
-                ends AS (
-                  SELECT wave, until, lag(until, 1, 0::bigint) OVER (ORDER BY wave) AS since
-                  FROM unnest(%(numbers)s::smallint[], %(until)s::bigint[]) AS given (wave, until)),
-                message AS (
-                  SELECT b.target_id, b.id, coalesce(q.c1, '')::text AS country,
-                    row_number() OVER (ORDER BY b.id) AS place
-                  FROM {log} b LEFT JOIN ({people.sql}) q ON q.c0 = b.target_id WHERE {waiting}),
-                timed AS (
-                  SELECT m.target_id, m.id, e.wave, coalesce(d.due, unknown.due) AS due
-                  FROM message m JOIN ends e ON m.place > e.since AND m.place <= e.until
-                  JOIN due unknown ON unknown.wave = e.wave AND unknown.country = ''
-                  LEFT JOIN due d ON d.wave = e.wave AND d.country = m.country),
-                ordered AS (
-                  SELECT *, row_number() OVER (ORDER BY wave, due, id) AS n,
-                    row_number() OVER (PARTITION BY wave, due ORDER BY id) AS k FROM timed),
-                numbered AS MATERIALIZED (
-                  SELECT *, {number.replace("%s", "%(blocks)s")} AS new_id FROM ordered),
-                moved AS (
-                  UPDATE {log} b SET id = numbered.new_id FROM numbered
-                  WHERE b.run_id = %(run)s AND b.target_id = numbered.target_id)
-                INSERT INTO nms_delivery_part
-                  (delivery_id, run_id, first_id, last_id, quantity, wave, due_at)
-                SELECT %(delivery)s, %(run)s, min(new_id), max(new_id), count(*), wave, due
-                FROM numbered GROUP BY wave, due, (k - 1) / %(quantity)s""",  # noqa: S608 quoted, compiled
-            {
-                **people.params,
-                "run": run.pk,
-                "delivery": run.delivery_id,
-                "waves": [wave for wave, _country, _due in rows],
-                "countries": [place for _wave, place, _due in rows],
-                "dues": [due for _wave, _country, due in rows],
-                "numbers": [each.number for each in given],
-                "until": until,
-                "blocks": blocks[0],
-                "quantity": max(quantity, 1),
-            },
+            """INSERT INTO nms_delivery_part
+                 (delivery_id, run_id, first_id, last_id, quantity, wave, due_at)
+               SELECT %(delivery)s, %(run)s, min(new_id), max(new_id), count(*), wave, due
+               FROM dlv_order GROUP BY wave, due, (k - 1) / %(quantity)s""",
+            values,
         )
     DeliveryPart.objects.filter(run=run, seeds=True).update(
         wave=given[0].number, due_at=contact + given[0].offset

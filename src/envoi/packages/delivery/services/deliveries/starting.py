@@ -134,7 +134,7 @@ def _let_go(delivery: Delivery, run: DeliveryRun | None, actor: Actor) -> None:
         validity=(None if again else delivery.validity) or said.end(start),
         web_validity=(None if again else delivery.web_validity) or said.web_end(start),
     )
-    planned = waves.plan(said.waves, delivery.to_deliver)
+    planned = waves.plan(said.waves, _messages(delivery, run))
     if run is not None and planned and not said.local_time:
         waves.cut(run, planned, start)
     deadline = None
@@ -165,6 +165,11 @@ def _let_go(delivery: Delivery, run: DeliveryRun | None, actor: Actor) -> None:
         approvals.submit_ready(delivery.parent, (ApprovalStep.PROOF,), actor=actor)
 
 
+def _messages(delivery: Delivery, run: DeliveryRun | None) -> int:
+    """Return how many messages go out by this analysis; a continuous delivery has others besides."""
+    return int(run.counts.get("deliver", 0)) if run is not None else delivery.to_deliver
+
+
 def _missed(delivery: Delivery, said: Sending, now: datetime) -> bool:
     return delivery.contact_date is not None and delivery.contact_date + said.grace < now
 
@@ -173,7 +178,7 @@ def _spread(delivery: Delivery, run: DeliveryRun, said: Sending, actor: Actor) -
     """Write what is wrong with waves and dates, and order messages by local time."""
     start = max(delivery.contact_date or clock.now(), clock.now())
     try:
-        planned = waves.plan(said.waves, delivery.to_deliver)
+        planned = waves.plan(said.waves, _messages(delivery, run))
     except Invalid as error:
         job_log.write(delivery, "failed", actor=actor, run=run, level=JobLevel.ERROR, error=str(error))
         return
