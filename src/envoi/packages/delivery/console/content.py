@@ -185,7 +185,8 @@ def _context(delivery: Delivery, actor: Actor) -> dict[str, Any]:
         said = settings.read(delivery.content)
     except Invalid:
         said = settings.ContentSettings()
-    found = checking.check(delivery, actor=actor)
+    readers = preview.readers(delivery, actor=actor)
+    found = checking.check(delivery, actor=actor, reader=next(iter(readers), None))
     return {
         "changes": writes and delivery.status in states.EDITABLE,
         "said": said,
@@ -199,7 +200,7 @@ def _context(delivery: Delivery, actor: Actor) -> dict[str, Any]:
         ],
         "findings": found,
         "worst": max((each.weight for each in found), default=0),
-        "readers": preview.readers(delivery, actor=actor),
+        "readers": readers,
         "links": TrackingUrl.objects.filter(delivery=delivery, type=UrlType.CLICK).order_by("pk")[:50],
         "files": attachments.of(delivery),
         "can_track": content.trackable(),

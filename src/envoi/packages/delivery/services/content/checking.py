@@ -39,13 +39,12 @@ class Finding:
     text: str = ""
 
 
-def check(delivery: Delivery, *, actor: Actor) -> list[Finding]:
-    """Return what is found, the gravest first. A message is made for one reader, within its limit of time."""
+def check(delivery: Delivery, *, actor: Actor, reader: preview.Reader | None = None) -> list[Finding]:
+    """Return what is found, the gravest first. A message is made for the reader, within its limit of time."""
     said = settings.read(delivery.content)
     try:
         sources = blocks.expanded(freezing.parts(delivery, said))
         freezing.complete(sources)
-        reader = preview.find(delivery, "", actor=actor)
         shown = preview.preview(delivery, actor=actor, reader=reader, most=preview.UNASKED)
     except Refused as error:
         return [Finding(Weight.STOPS, _("It cannot be sent like this"), str(error))]
