@@ -124,6 +124,7 @@ def _said(given: Mapping[str, str], before: Mapping[str, Any]) -> dict[str, Any]
         "validity": _span(given, "validity"),
         "web": _span(given, "web"),
         "verify": "verify" in given,
+        "bcc": "bcc" in given,
         "doubt": given.get("doubt", ""),
         "missed": _some({"policy": given.get("missed", ""), "grace": given.get("grace", "").strip()}),
         "local_time": "local_time" in given,
@@ -249,6 +250,7 @@ def _form(delivery: Delivery, said: sending.Sending) -> dict[str, str]:
         "affinity": said.affinity,
         "personalisation": f"{said.personalisation:g}",
         **({"verify": "1"} if said.verify else {}),
+        **({"bcc": "1"} if said.bcc else {}),
         **({"local_time": "1"} if said.local_time else {}),
     }
     for name in ("validity", "web"):

@@ -122,8 +122,6 @@ def read(said: Mapping[str, Any], *, channel: Channel = Channel.EMAIL) -> Sendin
     missed = _object(said.get("missed"), "missed", {"policy", "grace"})
     family = "NmsSMS" if channel is Channel.SMS else "NmsEmail"
     fallback = retries.SMS if channel is Channel.SMS else retries.EMAIL
-    if _switch(said, "bcc"):
-        raise Invalid(_("Copies of sent messages (e-mail BCC) cannot be kept yet."))
     validity, until = _span(said.get("validity"), "validity")
     web, web_until = _span(said.get("web"), "web")
     return Sending(

@@ -36,7 +36,6 @@ def item(job: Job, row: Row, *, attempts: int = 0, repeat: bool = False) -> Item
         attempts + 1,
         repeat,
         job.sources,
-        job.run.sending.verify,
     )
 
 

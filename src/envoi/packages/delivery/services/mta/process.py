@@ -27,6 +27,7 @@ from envoi.kernel.errors import Refused
 from envoi.packages.delivery.services import content, routing
 from envoi.packages.delivery.services.content import TooLong
 from envoi.packages.delivery.services.mta import (
+    archive,
     composing,
     journals,
     parts,
@@ -35,6 +36,7 @@ from envoi.packages.delivery.services.mta import (
     settling,
     stats,
 )
+from envoi.packages.delivery.services.mta.archive import Archive
 from envoi.packages.delivery.services.mta.composing import Job
 from envoi.packages.delivery.services.mta.parts import Part
 from envoi.packages.delivery.services.mta.retrying import Retry
@@ -102,6 +104,7 @@ class Process:
     def __init__(self, config: Config, pace: Pace | None = None) -> None:
         self.pace = pace or Pace()
         self.folder = journals.folder(config.home)
+        self.archive = Archive(config.home)
         self.runs = Runs()
         self.throttle = Throttle(share=1.0 / max(1, config.sending.processes))
         self._blocks = routing.blocks.Exchange(self.throttle)
@@ -147,6 +150,15 @@ class Process:
                 return
             except AWAY as error:
                 await self.away(error)
+
+    async def pass_copies_on(self) -> None:
+        """Send the copies of the archive to the address that is to have them."""
+        self.archive.purge(clock.now().date())
+        routing, waiting = self.routing, self.archive.waiting()
+        sources = routing.sources()
+        if waiting and routing.bcc and sources:
+            sender = f"bcc@{routing.identity.domain}"
+            await archive.pass_on(waiting, routing.bcc, sender, routing.routes, sources[0])
 
     async def db(self, work: Callable[[], T]) -> T:
         """Do something with the database in its thread."""
@@ -212,6 +224,7 @@ class _Shift:
         self._failing: dict[int, str] = {}
         self._refused: set[int] = set()
         self._unwanted: set[int] = set()
+        self._copies: dict[tuple[int, int], bytes] = {}
         known = process.routing
         self._sender = Sender(
             known.routes,
@@ -318,7 +331,10 @@ class _Shift:
         if delivery in self._failing or delivery in self._unwanted:
             raise Unwanted
         try:
-            return composing.compose(item)
+            message = composing.compose(item)
+            if job.run.sending.bcc:
+                self._copies[item.run, item.id] = message.data
+            return message
         except TooLong as error:
             self._failing[delivery] = str(error)
             raise Unwanted from error
@@ -334,6 +350,9 @@ class _Shift:
         part_id = self._where.pop((outcome.run, outcome.id))
         held = self._held[part_id]
         held.left -= 1
+        copy = self._copies.pop((outcome.run, outcome.id), None)
+        if copy is not None and outcome.state is State.SENT:
+            self._process.archive.keep(held.part.delivery_id, outcome.id, copy, clock.now())
         if outcome.state is State.UNSENT:
             self._unsent(outcome, held)
         if not held.left:
@@ -381,6 +400,7 @@ class _Shift:
                     await self._heed()
                     if clock.monotonic() - looked > self._pace.look:
                         await self._process.db(self._process.take_over)
+                        await self._process.pass_copies_on()
                         looked = clock.monotonic()
                     if clock.monotonic() - loaded > self._pace.reload:
                         await self._process.db(self._process.load)

@@ -41,8 +41,7 @@ _PER_CONNECTION = 10  # messages that wait before one more connection is opened
 class Item:
     """A message before it is composed; the recipient's domain in ASCII. `content` is for `compose`.
 
-    `sources` are the addresses of ours that it may go out from; None: those of the sender. With `probe` the
-    server is only asked whether it takes the recipient.
+    `sources` are the addresses of ours that it may go out from; None: those of the sender.
     """
 
     id: int
@@ -52,7 +51,6 @@ class Item:
     attempt: int = 1
     repeat: bool = False
     sources: tuple[Source, ...] | None = None
-    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,6 @@ class _Destination:
     domain: str
     verified: bool
     sources: Sequence[Source]
-    probe: bool = False
     queue: deque[_Waiting] = field(default_factory=deque)
     workers: int = 0
     idle: deque[asyncio.Future[None]] = field(default_factory=deque)
@@ -266,11 +263,10 @@ class Sender:
             return
         # Addresses of ours that serve only some domains make destinations of their own.
         serving = tuple(source.public_id for source in sources if source.serves(domain))
-        probe = waiting.item.probe
-        key = (tuple(sorted(host.name for host in route.hosts)), verified, serving, probe)
+        key = (tuple(sorted(host.name for host in route.hosts)), verified, serving)
         destination = self._destinations.get(key)
         if destination is None:
-            destination = self._destinations[key] = _Destination(key, route, domain, verified, sources, probe)
+            destination = self._destinations[key] = _Destination(key, route, domain, verified, sources)
         destination.route = route
         destination.queue.append(waiting)
         self._man(destination)
@@ -418,10 +414,7 @@ class Sender:
 
         try:
             while True:
-                if destination.probe:
-                    await session.probe(take, end)
-                else:
-                    await session.deliver(take, dot, end)
+                await session.deliver(take, dot, end)
                 if given >= most or destination.queue or not await self._more(destination):
                     return
         except SessionError as error:

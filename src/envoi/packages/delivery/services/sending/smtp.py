@@ -271,36 +271,6 @@ class Session(asyncio.Protocol):
             if following is not None:
                 end(outcome(following, State.UNSENT, Stage.MAIL, Reply(0, "the session ended before")))
 
-    async def probe(self, take: Callable[[], Message | None], end: Callable[[Outcome], None]) -> None:
-        """Ask for each message whether its recipient is taken, and send none: MAIL, RCPT, RSET.
-
-        Otherwise as `deliver`; one whose recipient is taken ends as sent, to RCPT.
-        """
-        current: Message | None = None
-        try:
-            while (current := self._take(take, end)) is not None:
-                mail, rcpt, _data = self._lines(current)
-                for stage, command in ((Stage.MAIL, mail), (Stage.RCPT, rcpt)):
-                    self._write(command)
-                    reply = await self._reply(self.peer.timeouts.command)
-                    if not reply.good:
-                        if reply.ends_session:
-                            raise SessionError(stage, reply)
-                        known = refused(current, stage, reply)
-                        break
-                else:
-                    known = outcome(current, State.SENT, Stage.RCPT, reply)
-                self.messages += 1
-                current = None
-                end(known)
-                self._write(b"RSET\r\n")
-                await self._reset_reply()
-        except _LostError as error:
-            raise SessionError(Stage.MAIL, Reply(0, str(error))) from error
-        finally:
-            if current is not None:
-                end(outcome(current, State.UNSENT, Stage.MAIL, Reply(0, "the session ended before")))
-
     async def quit(self) -> None:
         """Say goodbye and close; never raises."""
         try:

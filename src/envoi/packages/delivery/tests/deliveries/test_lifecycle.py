@@ -148,7 +148,7 @@ def test_what_is_wrong_with_the_sending_is_named() -> None:
         ({"validity": {"until": "2026-12-01T00:00:00"}}, "validity/until"),
         ({"verify": "yes"}, "verify"),
         ({"doubt": "forget"}, "doubt"),
-        ({"bcc": True}, "BCC"),
+        ({"bcc": "yes"}, "bcc"),
         ({"missed": {"policy": "no"}}, "missed/policy"),
         ({"zone": "Mars/Olympus"}, "zone"),
         ({"personalisation": -1}, "personalisation"),

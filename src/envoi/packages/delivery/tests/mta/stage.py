@@ -162,15 +162,17 @@ def listening() -> Iterator[Sink]:
         thread.join(5)
 
 
-def config(sink: Sink) -> Any:
+def config(sink: Sink, **more: Any) -> Any:
     found = boot.current().config
-    sending = replace(found.sending, sink=f"127.0.0.1:{sink.port}", bounce_domain="bounces.example")
+    sending = replace(found.sending, sink=f"127.0.0.1:{sink.port}", bounce_domain="bounces.example", **more)
     return replace(found, sending=sending)
 
 
-def send(sink: Sink, until: Callable[[], bool], *, seconds: float = 20, pace: Pace = QUICK) -> None:
+def send(
+    sink: Sink, until: Callable[[], bool], *, seconds: float = 20, pace: Pace = QUICK, **more: Any
+) -> None:
     """Let a sender run in this process until something is true, then stop it."""
-    process = Process(config(sink), pace)
+    process = Process(config(sink, **more), pace)
     over = threading.Event()
 
     def watch() -> bool:

@@ -283,16 +283,6 @@ def test_the_most_urgent_delivery_goes_first_and_none_before_its_date(
     assert len(sink.got) == 60
 
 
-def test_a_delivery_can_be_tested_without_sending(committed_db: Any, sink: Sink) -> None:
-    people(3)
-    sink.rcpt["a1@one.example"] = deque([b"550 5.1.1 user unknown"])
-    delivery = confirmed(sending={"verify": True})
-    send(sink, state_is(delivery, S.FINISHED))
-    assert sink.got == []
-    assert sink.asked.total() == 3
-    assert statuses(delivery) == {1: 2, 2: 1}
-
-
 @pytest.mark.parametrize("algorithm", ["rsa", "ed25519"])
 def test_what_arrives_is_signed_with_its_ways_to_leave(committed_db: Any, sink: Sink, algorithm: str) -> None:
     made = keys.make("shop.example", algorithm, actor=admin_actor())
@@ -309,3 +299,20 @@ def test_what_arrives_is_signed_with_its_ways_to_leave(committed_db: Any, sink: 
         assert got.mail["List-Unsubscribe"]
         assert got.sender.startswith("b-")
         assert got.mail["Message-ID"] == f"<{got.sender}>"
+
+
+def test_copies_are_archived_passed_on_and_go_after_a_week(committed_db: Any, sink: Sink, clock: Any) -> None:
+    people(2)
+    delivery = confirmed(sending={"bcc": True})
+    folder = committed_db.home / "archive"
+
+    def passed() -> bool:
+        return len(list(folder.glob("2026-11-24/09h/*-sent.eml"))) == 2
+
+    send(sink, lambda: state_is(delivery, S.FINISHED)() and passed(), bcc="archive@books.example")
+    assert sink.count() == {"a0@one.example": 1, "a1@one.example": 1, "archive@books.example": 2}
+    sent = sorted(each.data for each in sink.got if each.recipient != "archive@books.example")
+    copies = sorted(each.data for each in sink.got if each.recipient == "archive@books.example")
+    assert copies == sent == sorted(path.read_bytes() for path in folder.glob("*/*/*.eml"))
+    clock.step(days=8)
+    send(sink, lambda: not list(folder.iterdir()), bcc="archive@books.example")
