@@ -16,9 +16,14 @@ from envoi.kernel.rights import Actor
 from envoi.kernel.writing import Preparer, Writer, preparers, writers
 from envoi.packages.delivery.hookspecs import recipient_merged
 from envoi.packages.delivery.models import (
+    AddressStatus,
+    BroadLogMsg,
     Delivery,
     DeliveryMapping,
+    FailureReason,
+    FailureType,
     Group,
+    Qualification,
     Recipient,
     SeedMember,
     Service,
@@ -40,6 +45,8 @@ from envoi.packages.delivery.services import (
     log_tables,
     mappings,
     normalise,
+    qualification,
+    quarantine,
     ready_filters,
     routing,
     shipping,
@@ -259,6 +266,23 @@ def _take_rule_out(key: int, actor: Actor) -> None:
         typologies.take_out(line.typology, line.rule, actor=actor)
 
 
+def _change_address(key: int, values: Mapping[str, Any], actor: Actor) -> None:
+    quarantine.set_status(quarantine.Chosen(ids=(key,)), AddressStatus(values["status"]), actor=actor)
+
+
+def _change_text(key: int, values: Mapping[str, Any], actor: Actor) -> None:
+    found = BroadLogMsg.objects.filter(pk=key).first()
+    if found is None:
+        raise NotFound(_("These texts are not kept any more."))
+    qualification.decide(
+        [key],
+        Qualification(values.get("qualification", Qualification.KEEP)),
+        actor=actor,
+        failure_type=FailureType(values.get("failureType", found.failure_type)),
+        failure_reason=FailureReason(values.get("failureReason", found.failure_reason)),
+    )
+
+
 @writers.answer
 def own_writers() -> Mapping[str, Writer]:
     """Return what has a service of its own, or is a record of what happened and never written by hand."""
@@ -282,6 +306,10 @@ def own_writers() -> Mapping[str, Writer]:
             remove=_delete_mapping,
         ),
         "nms:pausedWorkflow": Writer(),
+        "nms:address": Writer(fields=frozenset({"status"}), update=_change_address),
+        "nms:broadLogMsg": Writer(
+            fields=frozenset({"qualification", "failureType", "failureReason"}), update=_change_text
+        ),
         "nms:typology": Writer(
             fields=frozenset({"label", "description", "filtering"}),
             first=frozenset({"name"}),
@@ -327,8 +355,6 @@ def own_writers() -> Mapping[str, Writer]:
                 "nms:trackingUrl",
                 "nms:deliveryAttachment",
                 "xtk:jobLog",
-                "nms:broadLogMsg",
-                "nms:address",
                 "nms:ip",
                 "nms:mxRule",
                 "nms:domainRule",

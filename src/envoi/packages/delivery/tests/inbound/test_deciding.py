@@ -9,6 +9,7 @@ from envoi.kernel import clock as product_clock
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed
 from envoi.kernel.rights import Right
 from envoi.kernel.testing import admin_actor, make_actor
+from envoi.kernel.writing import write
 from envoi.packages.delivery.models import (
     Address,
     AddressStatus,
@@ -141,3 +142,17 @@ def test_rules_of_the_product_follow_its_version_and_stay_switched_off() -> None
     assert "Past" not in dict(names)
     assert "User_unknown" not in dict(names)
     assert dict(names)["Mailbox_full"] == {r.name: r.texts for r in shipped().by_kind["text"]}["Mailbox_full"]
+
+
+def test_workflows_and_lists_write_the_same_by_the_schemas() -> None:
+    fail("p@example.org")
+    (found,) = qualification.qualify([ODD])
+    row = Address.objects.get()
+    write("nms:address", {"status": AddressStatus.VALID}, key=row.pk, actor=admin_actor())
+    row.refresh_from_db()
+    assert (row.status, row.error_count) == (AddressStatus.VALID, 0)
+    values = {"failureType": FailureType.SOFT, "failureReason": FailureReason.MAILBOX_FULL}
+    write("nms:broadLogMsg", values, key=found.msg_id, actor=admin_actor())
+    assert qualification.qualify([ODD])[0].failure_reason == FailureReason.MAILBOX_FULL
+    with pytest.raises(NotAllowed):
+        write("nms:address", {"status": 4}, key=row.pk, actor=make_actor("guest"))
