@@ -29,6 +29,7 @@ from envoi.packages.delivery.services.content import (
     preview,
     reading,
     settings,
+    templates,
     translating,
 )
 from envoi.packages.delivery.services.deliveries import states
@@ -97,7 +98,7 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
             raise NotFound(
                 _("Nobody whom you may see has the address %(who)s.") % {"who": given["who"].strip()}
             )
-        most = 0 if request.method == "POST" else preview.UNASKED
+        most = 0 if request.method == "POST" else templates.UNASKED
         shown = preview.preview(delivery, actor=actor, reader=reader, most=most)
     except Refused as refusal:
         problem = str(refusal)

@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from envoi.kernel.errors import Refused
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.models import Delivery
-from envoi.packages.delivery.services.content import blocks, freezing, links, preview, settings
+from envoi.packages.delivery.services.content import blocks, freezing, links, preview, settings, templates
 
 CLIPPED = 102 * 1024
 """Bytes of HTML above which Gmail cuts a message off."""
@@ -45,7 +45,7 @@ def check(delivery: Delivery, *, actor: Actor, reader: preview.Reader | None = N
     try:
         sources = blocks.expanded(freezing.parts(delivery, said))
         freezing.complete(sources)
-        shown = preview.preview(delivery, actor=actor, reader=reader, most=preview.UNASKED)
+        shown = preview.preview(delivery, actor=actor, reader=reader, most=templates.UNASKED)
     except Refused as error:
         return [Finding(Weight.STOPS, _("It cannot be sent like this"), str(error))]
     html, text = sources["html"], sources["text"]

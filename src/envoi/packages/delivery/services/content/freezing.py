@@ -24,6 +24,7 @@ from envoi.packages.delivery.models import (
 from envoi.packages.delivery.services.content import (
     addresses,
     blocks,
+    frozen,
     keeping,
     reading,
     settings,
@@ -49,6 +50,10 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
     said = settings.read(delivery.content)
     sources = blocks.expanded(parts(delivery, said))
     complete(sources)
+    if Format(delivery.content_format) is Format.TEXT and not sources["text"].strip():
+        raise Invalid(
+            _("The messages are to be text only, and there is no text: write it, or make it of the HTML.")
+        )
     paths = templates.fields(sources)
     config = django_settings.ENVOI.config
     tracked = tracking.Tracked(sources)
@@ -59,7 +64,7 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
     found, missing = reading.prepare(
         paths, delivery.mapping, actor=actor, now=now, data=data, further=wanted_format(delivery)
     )
-    DeliveryContent.objects.update_or_create(
+    kept, _new = DeliveryContent.objects.update_or_create(
         run=run,
         defaults={
             "delivery": delivery,
@@ -78,13 +83,29 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
         },
     )
     keeping.keep_seeds(run, delivery, found, actor=actor)
+    slow = _try_one(kept)
     warned = {
+        "slow": {"error": slow},
         "data_missing": {"names": ", ".join(missing)},
         "untracked": {"links": ", ".join(tracked.untracked)},
     }
     for code, detail in warned.items():
         if any(detail.values()):
             job_log.write(delivery, code, actor=actor, run=run, level=JobLevel.WARNING, **detail)
+
+
+def _try_one(kept: DeliveryContent) -> str:
+    """Make the first message, so that what is wrong with all of them is known before any is sent; returns
+    what is said when that takes too long: whether the others do is known when they are sent. Raises
+    CannotRender.
+    """
+    made = frozen.Content(kept, most=templates.UNASKED)
+    for row in made.first():
+        try:
+            made.render(row)
+        except templates.TooLong as error:
+            return str(error)
+    return ""
 
 
 def forget(run: DeliveryRun) -> None:

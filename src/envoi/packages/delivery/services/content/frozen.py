@@ -21,7 +21,7 @@ from envoi.packages.delivery.models import (
 from envoi.packages.delivery.services import routing
 from envoi.packages.delivery.services.content import attachments, reading, settings, tags
 from envoi.packages.delivery.services.content.addresses import Addresses
-from envoi.packages.delivery.services.content.templates import Templates
+from envoi.packages.delivery.services.content.templates import Templates, bounded
 from envoi.packages.delivery.services.sending import mime
 
 
@@ -67,8 +67,10 @@ def load(run: DeliveryRun | int) -> Content:
 class Content:
     """The content of one run. It belongs to one thread."""
 
-    def __init__(self, kept: DeliveryContent) -> None:
-        """Raises Invalid when a template can no longer be read."""
+    def __init__(self, kept: DeliveryContent, *, most: float = 0) -> None:
+        """`most` seconds bound the limit of the delivery. Raises Invalid when a template can no longer be
+        read.
+        """
         config = django_settings.ENVOI.config
         said = settings.read(kept.settings.get("said", {}))
         self.run_id, self.storage, self.delivery_id = kept.run_id, kept.run.storage, kept.delivery_id
@@ -90,7 +92,7 @@ class Content:
             kept.templates,
             language=said.language or config.instance.language,
             zone=config.instance.timezone,
-            limit=float(kept.settings.get("limit", 5)),
+            limit=bounded(float(kept.settings.get("limit", 5)), most),
             constants=kept.settings.get("constants", {}),
             functions=self._addresses.functions(),
         )
@@ -102,6 +104,10 @@ class Content:
         most = last_id - first_id + 1
         which = "id >= %(envoi_first)s AND id <= %(envoi_last)s"
         return self._read(storage, which, envoi_first=first_id, envoi_last=last_id, envoi_most=most)
+
+    def first(self) -> list[Row]:
+        """Return the first message that is pending, if there is one."""
+        return self._read(self.storage, "true", envoi_most=1)
 
     def rows_of(self, ids: Sequence[int]) -> list[Row]:
         """Return those messages of some numbers that are pending, as `rows`."""

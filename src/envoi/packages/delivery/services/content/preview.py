@@ -30,8 +30,6 @@ from envoi.packages.delivery.services.content.frozen import builder
 from envoi.packages.delivery.services.deliveries import sending, targeting
 
 _SUGGESTED = 8
-UNASKED = 5.0
-"""Seconds that a message may take which is made although nobody has asked for it."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def preview(delivery: Delivery, *, actor: Actor, reader: Reader | None = None, m
         tracking.own_pages(sources),
         language=settings.read(delivery.content).language or config.instance.language,
         zone=config.instance.timezone,
-        limit=min(limit or most, most or limit),
+        limit=templates.bounded(limit, most),
         constants=freezing.constants(delivery),
         functions=shown.functions(),
     ).render(

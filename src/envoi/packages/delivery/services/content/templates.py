@@ -18,6 +18,8 @@ from envoi.packages.delivery.services.content import formats
 
 PARTS = ("subject", "html", "text", "from_name", "from_address", "reply_to", "to_name")
 """What of a message is a template."""
+UNASKED = 5.0
+"""Seconds that a message may take which is made although nobody has asked for it."""
 RESERVED = ("recipient", "targetData", "delivery", "visitor", "operator", "message", "variables")
 FUNCTIONS = frozenset({"range", "dict", "namespace", "cycler", "joiner"})
 _ACTIVE = re.compile(r"\{\{|\{%|<%--")
@@ -93,6 +95,11 @@ class Templates:
             _("Personalizing a message takes longer than %(seconds)s s: simplify it, or allow more time.")
             % {"seconds": f"{self._limit:g}"}
         )
+
+
+def bounded(limit: float, most: float) -> float:
+    """Return the smaller of two limits; 0 stands for none."""
+    return min(limit or most, most or limit)
 
 
 def fields(sources: Mapping[str, str]) -> set[str]:

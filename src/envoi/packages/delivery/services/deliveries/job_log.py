@@ -63,6 +63,7 @@ TEXTS: Mapping[str, str] = {
     "doubt_sent": gettext_noop("Messages in doubt that are taken as sent: %(count)s."),
     "doubt_repeat": gettext_noop("Messages in doubt that are sent again: %(count)s."),
     "failed": gettext_noop("The analysis failed: %(error)s"),
+    "slow": gettext_noop("A message that was tried: %(error)s"),
     "data_missing": gettext_noop("The workflow gives no %(names)s: it stays empty in the messages."),
     "untracked": gettext_noop(
         "Not tracked, since more than the parameters of the address is personal: %(links)s"

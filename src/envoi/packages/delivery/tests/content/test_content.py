@@ -163,6 +163,9 @@ def test_later_changes_leave_what_was_analysed() -> None:
         ({"html_source": '{% include "greeting" %}'}, "Did you mean greetings?"),
         ({"html_source": "<% while (1) { %>"}, "the mark <% while (1) { %> cannot be carried out"),
         ({"text_source": "{{ recipient.subscription.created }}"}, "is a collection"),
+        ({"text_source": "{{ recipient.firstName|shout }}"}, "filter shout is unknown"),
+        ({"text_source": "{{ recipient.lastName + 1 }}"}, "unsupported types"),
+        ({"text_source": "", "html_source": "x", "content_format": Format.TEXT}, "there is no text"),
     ],
 )
 def test_what_cannot_be_sent_is_an_error_of_the_analysis(values: dict[str, Any], said: str) -> None:
@@ -356,6 +359,8 @@ def test_the_limit_of_time_holds_for_preview_and_sending() -> None:
     with pytest.raises(content.TooLong, match=r"longer than 0\.05 s"):
         preview.preview(delivery, actor=admin_actor(), reader=reader)
     run = analysed(delivery)
+    (line,) = [each for each in errors(delivery, JobLevel.WARNING) if "was tried" in each]
+    assert "longer than 0.05 s" in line
     loaded = content.load(run)
     (part,) = DeliveryPart.objects.filter(run=run)
     (row,) = loaded.rows(run.storage, part.first_id, part.last_id)
