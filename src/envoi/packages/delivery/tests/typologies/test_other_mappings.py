@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 
 from envoi.kernel import clock, query, registry
 from envoi.kernel.errors import Invalid, NotFound
@@ -72,6 +73,11 @@ def test_visitors() -> None:
         ),
     )  # fmt: skip
     assert len(query.run(reached, actor=admin_actor()).rows) == 2
+    client = Client()
+    client.force_login(Operator.objects.get(name="admin"), "django.contrib.auth.backends.ModelBackend")
+    listed = client.get("/data/nms/broadLogVisitor/?c=@address")
+    assert listed.status_code == 200
+    assert b"bob@example.org" in listed.content
     apart = analyse("mapVisitor", exclusion_log=True)
     assert logs("nms:exclLogVisitor", link="visitor") == {twin.pk: (twin.email, 10)}
     counted = QueryDef("nms:delivery", select=(Field("Count([broadLogVisitor/@id])"),),
