@@ -11,6 +11,7 @@ import stat
 import zoneinfo
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from envoi.kernel.errors import PlatformError, Refused
 
 LEAST_FREE = 1024**3
 MOST_SKEW = 2.0
+SILENT = timedelta(hours=1)
 SMTP_SECONDS = 5.0
 LANGUAGES = ("en", "fr", "sv", "ko", "zh-hant")
 
@@ -486,5 +488,21 @@ def sending(instance: boot.Instance) -> Iterator[Finding]:
         )
 
 
+def senders(instance: boot.Instance) -> Iterator[Finding]:
+    """Is there a sender of another host that holds messages and was not seen for long?"""
+    if "delivery" not in instance.packages:
+        return
+    from envoi.kernel import clock
+    from envoi.packages.delivery.services.mta import journals
+
+    for each in journals.silent(clock.now() - SILENT):
+        yield problem(
+            "sender",
+            each.host,
+            f"A sender there was last seen at {each.seen_at:%Y-%m-%d %H:%M} UTC and may hold messages.",
+            f"Start the host again; if it is gone for good: `envoi sender --give-up {each.host}`.",
+        )
+
+
 INSIDE = (server, clocks, tables)
-ROWS = (operators, supervisors, outgoing, sending)
+ROWS = (operators, supervisors, outgoing, sending, senders)

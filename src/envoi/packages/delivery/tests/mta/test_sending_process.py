@@ -11,6 +11,7 @@ from typing import Any
 
 import dkim
 import pytest
+from django.db import transaction
 
 from envoi.kernel import clock as product_clock
 from envoi.kernel.testing import admin_actor
@@ -29,6 +30,7 @@ from envoi.packages.delivery.models import (
     SenderProcess,
 )
 from envoi.packages.delivery.services import deliveries
+from envoi.packages.delivery.services.mta import parts as part_leases
 from envoi.packages.delivery.services.mta.composing import REPEAT_HEADER
 from envoi.packages.delivery.services.routing import keys
 from envoi.packages.delivery.tests.mta.stage import (
@@ -316,3 +318,23 @@ def test_copies_are_archived_passed_on_and_go_after_a_week(committed_db: Any, si
     assert copies == sent == sorted(path.read_bytes() for path in folder.glob("*/*/*.eml"))
     clock.step(days=8)
     send(sink, lambda: not list(folder.iterdir()), bcc="archive@books.example")
+
+
+def test_what_a_lost_host_held_is_in_doubt(committed_db: Any, sink: Sink, run_envoi: Any) -> None:
+    people(20)
+    delivery = confirmed(batch_quantity=10)
+    now = product_clock.now()
+    SenderProcess.objects.create(
+        journal="f" * 32, host="lost.example", pid=1, started_at=now, seen_at=now - timedelta(hours=2)
+    )
+    with transaction.atomic():
+        (held,) = part_leases.claim("f" * 32, most=5, now=now)
+    told = run_envoi("check", "--json", code=1).json
+    assert [each["place"] for each in told["findings"] if each["thing"] == "sender"] == ["lost.example"]
+    assert "10 messages in doubt" in run_envoi("sender", "--give-up", "lost.example", code=0).out
+    send(sink, state_is(delivery, S.FINISHED))
+    assert statuses(delivery) == {1: 20}
+    marked = {each.recipient for each in sink.got if each.mail[REPEAT_HEADER]}
+    ids = range(held.first_id, held.last_id + 1)
+    assert marked == set(BroadLogRcp.objects.filter(broad_log_id__in=ids).values_list("address", flat=True))
+    assert marked == set(BroadLogRcp.objects.filter(flags=4).values_list("address", flat=True))
