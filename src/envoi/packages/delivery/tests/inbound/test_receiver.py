@@ -1,12 +1,18 @@
 """Mail that comes by SMTP and LMTP, well or badly meant."""
 
+import datetime
 import smtplib
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from envoi.kernel.errors import Invalid
 from envoi.packages.delivery.services.inbound import receiver as module
@@ -153,3 +159,47 @@ def test_a_place_where_nothing_can_listen_is_told(tmp_path: Path, receiver: Rece
         taken.start()
     with pytest.raises(Invalid, match="host:port"):
         Receiver("here", tmp_path, domain="x").start()
+
+
+def both(file: Path) -> Path:
+    """Make a certificate with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mx.example.org")])
+    now = datetime.datetime.now(datetime.UTC)
+    day = datetime.timedelta(days=1)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now - day, now + day)
+    plain = serialization.NoEncryption()
+    file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+        + made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+def test_starttls_is_offered_and_nothing_from_before_it_counts(tmp_path: Path) -> None:
+    found = Receiver(
+        "127.0.0.1:0", tmp_path / "spool", "bounces.example.org", certificate=str(both(tmp_path / "both.pem"))
+    )
+    found.start()
+    try:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with smtplib.SMTP("127.0.0.1", found.port, timeout=10) as client:
+            client.ehlo("me")
+            client.mail("<>")
+            client.starttls(context=context)
+            assert client.docmd("RCPT", f"TO:<{TO}>")[0] == 503
+            assert not client.has_extn("starttls") or client.ehlo("me")[0] == 250
+            client.sendmail("", [TO], "Subject: secret\n\nhi")
+        assert b"secret" in kept(found)[0]
+        injected = Raw(found)
+        injected.say(b"")
+        injected.say(b"EHLO me\r\n", 7)
+        injected.line.sendall(b"STARTTLS\r\nEHLO evil\r\n")
+        assert injected.file.readline().startswith(b"220")
+        assert injected.file.readline() == b""
+        injected.close()
+    finally:
+        found.stop()
+    with pytest.raises(Invalid, match="PEM"):
+        Receiver("127.0.0.1:0", tmp_path / "x", "example.org", certificate=str(tmp_path / "none")).start()
