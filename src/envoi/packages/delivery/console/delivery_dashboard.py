@@ -27,6 +27,7 @@ from envoi.packages.delivery.models import (
     DlvExclusion,
     JobLevel,
     JobLog,
+    RunStep,
 )
 from envoi.packages.delivery.services import deliveries, statistics
 from envoi.packages.delivery.services.deliveries import states
@@ -111,6 +112,7 @@ def context(delivery: Delivery, span: str) -> dict[str, Any]:
         "step": timeline.spoken("nms:deliveryRun", "step", run.step) if run and busy else "",
         "analysed": run is not None and ready and not busy,
         "counts": run.counts if run else {},
+        "written": run.counts.get("written", 0) if run and busy and run.step == RunStep.WRITING else None,
         "causes": causes(delivery, run) if run and ready and not busy else [],
         "problems": _problems(delivery, run) if delivery.status in BEFORE else [],
         "sends": delivery.status not in BEFORE,

@@ -243,10 +243,10 @@ def _line(each: Message, schema: Schema) -> dict[str, Any]:
 
 def _page_of(each: Message, schema: Schema) -> str:
     """Return the address of the page of a person, or of a seed address."""
-    if each.target < 0:
+    if each.flags & log.FLAGS["seed"]:
         return reverse("console:record-page", args=["nms", "seedMember", -each.target])
     link = log.target_link(schema)
-    if not link:
+    if not link or each.target < 0:
         return ""
     target = schema.links[link].target
     if target == "nms:recipient":

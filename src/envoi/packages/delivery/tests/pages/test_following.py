@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from envoi.kernel import clock
@@ -18,8 +19,10 @@ from envoi.packages.delivery.models import (
     AddressStatus,
     BroadLogRcp,
     Delivery,
+    DeliveryMapping,
     DeliveryPart,
     DeliveryRetry,
+    DeliveryRun,
     DeliveryState,
     DlvExclusion,
     FailureReason,
@@ -27,6 +30,7 @@ from envoi.packages.delivery.models import (
     JobLog,
     Recipient,
 )
+from envoi.packages.delivery.services import log_tables
 from envoi.packages.delivery.services.statistics import remembering
 from envoi.packages.delivery.testing import make_recipients, make_sent
 
@@ -303,3 +307,27 @@ def test_a_delivery_is_made_from_the_list_and_says_where_it_comes_from() -> None
     assert signed_in("ann").get("/deliveries/new").status_code == 403
     Delivery.objects.filter(pk=made.pk).update(parent_id=template.pk, fcp=True)
     assert "proof of E-mail delivery" in words(client.get(place(made)))
+
+
+def test_messages_of_every_mapping_are_shown() -> None:
+    ids = make_recipients(3)
+    client = signed_in("mary", "ADMINISTRATION")
+    mappings = DeliveryMapping.objects.exclude(storage="").order_by("pk")
+    assert mappings.count() > 4
+    for mapping in mappings:
+        made = make_sent(ids, label=mapping.name, sent=1.0, failed=0.0)
+        run = DeliveryRun.objects.get(pk=made.run_id)
+        Delivery.objects.filter(pk=made.pk).update(mapping=mapping)
+        DeliveryRun.objects.filter(pk=run.pk).update(storage=mapping.storage)
+        into = log_tables.partition("broad_log", mapping.storage, run.pk)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""INSERT INTO {into} (id, target_id, run_id, delivery_id, address, status, modified_at)
+                    VALUES (%s, 999, %s, %s, 'who@example.org', 1, %s)""",
+                [10**9, run.pk, made.pk, clock.now()],
+            )
+        for tab in ("logs", "exclusions", "failures"):
+            assert client.get(place(made, tab)).status_code == 200, (mapping.name, tab)
+        shown = words(client.get(place(made, "logs")))
+        if mapping.schema in ("nms:recipient", "nms:visitor", "") and mapping.storage != "rcp":
+            assert "who@example.org Sent" in shown, mapping.name
