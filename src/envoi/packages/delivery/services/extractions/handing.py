@@ -107,9 +107,8 @@ def _deliver(item: OutboxItem) -> str | None:
     path = making.path_of(run, file)
     _check(path, file)
     delivery = run.delivery
-    to = provider.of(
-        read(delivery.extraction, channel=Channel(delivery.message_type)), Channel(delivery.message_type)
-    )
+    channel = Channel(delivery.message_type)
+    to = provider.of(read(delivery.extraction, channel=channel), channel, actor=internal())
     place = provider.give(to, path)
     now = clock.now()
     sent = _settle(run, MessageStatus.SENT)

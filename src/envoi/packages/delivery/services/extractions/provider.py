@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from envoi.engine.transfers import KINDS, remote
 from envoi.kernel import accounts
 from envoi.kernel.errors import Invalid
-from envoi.kernel.rights import internal
+from envoi.kernel.rights import Actor, internal
 from envoi.packages.delivery.models import Channel
 from envoi.packages.delivery.services import channels
 from envoi.packages.delivery.services.extractions.definition import Extraction
@@ -29,14 +29,16 @@ class Provider:
     folder: str
 
 
-def of(said: Extraction, channel: Channel) -> Provider:
+def of(said: Extraction, channel: Channel, *, actor: Actor) -> Provider:
     """Return the provider of a delivery; without one its file goes to HOME/files/providers.
+
+    The actor must see the routing account; the one that it names for transfers belongs to it.
 
     Raises NotFound, Conflict for an account that is disabled, Invalid for one by which no files go.
     """
     if not said.provider:
         return Provider("", "", FOLDER)
-    account = accounts.credentials(said.provider, actor=internal())
+    account = accounts.credentials(said.provider, actor=actor)
     if account.type != "routing" or account.text("mode") != "external":
         raise Invalid(_("%(name)s is no routing account for external deliveries.") % {"name": said.provider})
     if account.text("channel") != channels.of(channel).name:

@@ -21,7 +21,8 @@ from envoi.kernel import accounts, outbox
 from envoi.kernel import clock as product_clock
 from envoi.kernel.config import NetworkConfig
 from envoi.kernel.models import Folder, OutboxItem
-from envoi.kernel.testing import admin_actor
+from envoi.kernel.rights import actor_of
+from envoi.kernel.testing import admin_actor, allow, make_folder, make_operator
 from envoi.packages.delivery.models import (
     ApprovalStep,
     BroadLogRcp,
@@ -248,6 +249,25 @@ def test_what_is_wrong_with_a_file_is_told(clock: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_class WHERE relname LIKE 'wkdlv_%'")
         assert cursor.fetchone() == (0,)
+
+
+def test_only_providers_that_one_sees(clock: Any) -> None:
+    people("One")
+    hidden = make_folder("hidden", model="nms:extAccount")
+    allow(hidden, make_operator("other"))
+    accounts.create(
+        "printer", actor=admin_actor(), type="routing", folder=hidden,
+        values={"channel": "paper", "mode": "external"},
+    )  # fmt: skip
+    clerk = make_operator("clerk", ("PREPARE DELIVERIES",))
+    delivery = make({"columns": COLUMNS, "provider": "printer"})
+    allow(delivery.folder, clerk, write=True)
+    allow(Folder.objects.get(name="recipients"), clerk)
+    who = actor_of(clerk)
+    analysis.work(analysis.start(delivery, actor=who, queue=False).pk, actor=who)
+    work(delivery)
+    told = " ".join(deliveries.text(each) for each in JobLog.objects.filter(delivery=delivery, level=2))
+    assert (delivery.status, "printer" in told) == (S.FAILED, True), told
 
 
 def test_paused_and_stopped_before_it_has_left(clock: Any) -> None:
