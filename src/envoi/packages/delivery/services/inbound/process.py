@@ -35,6 +35,8 @@ LOOK_S: Final = 10.0
 """How often folders of this host are looked at."""
 PATIENCE_S: Final = 3600.0
 """How long a mail waits for the sender to settle the message that it is about."""
+AGAIN_S: Final = 30.0
+"""How often it is looked at meanwhile."""
 PURGE_S: Final = 3600.0
 AHEAD: Final = 2_000
 """Mails of a mailbox among which those are looked for that do not wait."""
@@ -54,13 +56,21 @@ class Taken:
 
 
 @dataclass
+class Wait:
+    """Since when a mail waits for its message, and when it was looked at last."""
+
+    since: float
+    looked: float
+
+
+@dataclass
 class Process:
     """Takes mails in. `run` until `stop`; `once` is one round, for tests and timers of others."""
 
     config: Config
     stopping: threading.Event = field(default_factory=threading.Event)
     wake: threading.Event = field(default_factory=threading.Event)
-    _waiting: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+    _waiting: dict[tuple[str, str], Wait] = field(default_factory=dict[tuple[str, str], Wait])
     _polled: float = float("-inf")
     _purged: float = float("-inf")
 
@@ -149,8 +159,9 @@ class Process:
         for each in ids:
             raw = box.beginning(each, HEAD)
             if raw is not None:
-                waited = (name, each) in self._waiting
-                mails.append(Received(raw, name, waited))
+                wait = self._waiting.get((name, each))
+                patient = wait is not None and clock.monotonic() - wait.since >= PATIENCE_S
+                mails.append(Received(raw, name, waited=patient))
                 present.append(each)
         done = handled(mails, identity, self._settings())
         for each, through in zip(present, done, strict=True):
@@ -159,13 +170,15 @@ class Process:
                 box.delete(each)
                 taken.mails += 1
             else:
-                self._waiting[name, each] = clock.monotonic()
+                now = clock.monotonic()
+                wait = self._waiting.setdefault((name, each), Wait(now, now))
+                wait.looked = now
                 taken.waiting += 1
 
     def _ready(self, name: str, id: str) -> bool:
-        """Tell whether a mail is new, or has waited long enough."""
-        since = self._waiting.get((name, id))
-        return since is None or clock.monotonic() - since >= PATIENCE_S
+        """Tell whether a mail is new, or was not looked at for a while."""
+        wait = self._waiting.get((name, id))
+        return wait is None or clock.monotonic() - wait.looked >= AGAIN_S
 
     def _forget(self, name: str, present: set[str]) -> None:
         for key in [key for key in self._waiting if key[0] == name and key[1] not in present]:

@@ -117,7 +117,9 @@ def test_mails_stay_where_they_are_while_the_database_is_away(
     assert files(config) == []
 
 
-def test_a_bounce_ahead_of_its_message_waits_and_holds_up_nobody(config: Config, sent: Sent) -> None:
+def test_a_bounce_ahead_of_its_message_waits_and_holds_up_nobody(
+    config: Config, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
     BroadLogRcp.objects.filter(run_id=sent.run_id, target_id=sent.targets[0]).update(status=6)
     drop(config, "0", bounce(config, sent, 0))
     drop(config, "1", bounce(config, sent, 1))
@@ -126,10 +128,22 @@ def test_a_bounce_ahead_of_its_message_waits_and_holds_up_nobody(config: Config,
     assert files(config) == ["0"]
     BroadLogRcp.objects.filter(run_id=sent.run_id, target_id=sent.targets[0]).update(status=1)
     work.once()
-    assert files(config) == ["0"]  # it is looked at again after a while, or by another process
-    Process(config).once()
+    assert files(config) == ["0"]  # it is looked at again after a while
+    monkeypatch.setattr(process, "AGAIN_S", 0.0)
+    work.once()
     assert files(config) == []
     assert sent.figures() == (30, 28, 2, 2)
+
+    # One whose message is never settled does not wait for ever.
+    BroadLogRcp.objects.filter(run_id=sent.run_id, target_id=sent.targets[2]).update(status=6)
+    drop(config, "2", bounce(config, sent, 2))
+    work.once()
+    work.once()
+    assert files(config) == ["2"]
+    monkeypatch.setattr(process, "PATIENCE_S", 0.0)
+    work.once()
+    assert files(config) == []
+    assert sent.log(2).status == 2
 
 
 def test_rows_go_after_their_time(config: Config, sent: Sent, clock: Any) -> None:
