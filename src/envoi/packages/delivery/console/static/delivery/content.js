@@ -22,6 +22,12 @@
     if (!form()?.contains(target) || target.id === "wh" || target.closest("[data-inserter]")) return;
     form().querySelectorAll("[data-unsaved]").forEach((each) => { each.hidden = false; });
   });
+  // Enter keeps the content; where a reader is named, it shows the message.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.target.id !== "wh") return;
+    event.preventDefault();
+    form().querySelector("[data-show]").click();
+  });
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", ready);
   else ready();
 })();
