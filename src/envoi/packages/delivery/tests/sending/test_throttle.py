@@ -29,6 +29,7 @@ def test_the_first_rule_that_fits_a_host_wins() -> None:
     assert throttle.rule("xmta5-mail.example") is GENERAL
 
 
+@pytest.mark.case("D26")
 def test_an_hour_is_given_out_in_twelfths() -> None:
     throttle = Throttle([Rule("mx.there.example", per_hour=10_000)])
     assert taken(throttle, "mx.there.example", A, 1000.0) == 833
@@ -54,6 +55,7 @@ def test_several_processes_share_the_limits() -> None:
     assert taken(throttle, "x.example", A, 0.0) == 50
 
 
+@pytest.mark.case("D27")
 @pytest.mark.parametrize(("blocked", "expected"), [(False, (45, 45, 10)), (True, (0, 83, 17))])
 def test_addresses_are_taken_by_weight(blocked: bool, expected: tuple[int, ...]) -> None:
     throttle = Throttle(chance=random.Random(7))
@@ -88,6 +90,7 @@ def test_a_server_that_asks_for_less_is_left_alone_for_longer_and_longer() -> No
     assert throttle.blocked_for("mx", A, now=now) == 0, "a full mailbox is no request for less"
 
 
+@pytest.mark.case("D28")
 @pytest.mark.parametrize(("total", "errors", "blocked"), [(299, 299, 0), (300, 270, 10_800), (300, 269, 0)])
 def test_an_mx_that_refuses_nearly_all_is_blocked(total: int, errors: int, blocked: float) -> None:
     throttle = Throttle()
