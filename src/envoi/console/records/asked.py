@@ -228,6 +228,10 @@ def _search(asked: Asked) -> list[Condition]:
 
 def _usual_sort(schema: Schema) -> str:
     """Lists of big tables begin with the newest row: only the key is always indexed."""
+    from envoi.console.records.forms import form_of  # which needs this module
+
+    if said := form_of(schema).sort:
+        return said
     if schema.table in BIG_TABLES or schema.text == "@id":
         attribute = schema.attribute_of(schema.key[0]) if schema.key else None
         return f"-{attribute.xpath if attribute else '@id'}"

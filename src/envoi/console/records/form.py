@@ -39,6 +39,8 @@ class Form:
     normalise: Callable[[Mapping[str, Any], Actor], Mapping[str, Any]] | None = None
     """Puts typed values in order before they are checked; raises Invalid or `kernel.writing.WrongValues`."""
     tabs: Sequence[Tab] = ()
+    sort: str = ""
+    """By what its lists are sorted unless something is chosen; with "-" before it, the greatest first."""
     faces: Mapping[str, Callable[[Any], Face]] = field(default_factory=dict[str, Callable[[Any], Face]])
     """Attribute -> how its values show in lists: states with their colour and icon."""
     filters: Sequence[tuple[Any, str]] = ()

@@ -130,6 +130,7 @@ def own_pages() -> Pages:
                     "@successRate",
                     "[scheduling/@contactDate]",
                 ),
+                sort="-@id",
                 faces={"state": delivery_tabs.face},
                 filters=calendar.ready_filters(),
                 hidden=frozenset({"targeting"}),
