@@ -87,7 +87,7 @@ class Sending:
     verify: bool
     """Connect and name the recipient, but send no message (*Test SMTP delivery*)."""
     bcc: bool
-    """Keep copies. Not possible yet, and refused."""
+    """Keep copies of what is sent, and pass them on to the archive address where there is one."""
     doubt: Doubt
     """What becomes of a message of which it is not known whether it left."""
     missed: Missed
