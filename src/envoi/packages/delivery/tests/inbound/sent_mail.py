@@ -20,7 +20,7 @@ class Sent:
     targets: list[int]
 
     def id(self, number: int) -> int:
-        return BroadLogRcp.objects.get(run_id=self.run_id, target_id=self.targets[number]).pk
+        return self.run_id * 1000 + number
 
     def address(self, number: int) -> str:
         return f"a{number}@example.net"
@@ -45,12 +45,15 @@ def make_sent(count: int = 5) -> Sent:
         delivery=delivery, storage="rcp", step=RunStep.READY, started_at=now, ended_at=now
     )
     log_tables.partition("broad_log", "rcp", run.pk)
-    for number, target in enumerate(targets):
-        Recipient.objects.filter(pk=target).update(email=f"a{number}@example.net")
-        BroadLogRcp.objects.create(
+    people = [Recipient(pk=target, email=f"a{number}@example.net") for number, target in enumerate(targets)]
+    Recipient.objects.bulk_update(people, ["email"])
+    BroadLogRcp.objects.bulk_create(
+        BroadLogRcp(
             pk=run.pk * 1000 + number, target_id=target, run_id=run.pk, delivery_id=delivery.pk,
             address=f"a{number}@example.net", msg_id=0, status=1, modified_at=now, event_date=now,
-        )  # fmt: skip
+        )
+        for number, target in enumerate(targets)
+    )  # fmt: skip
     Delivery.objects.filter(pk=delivery.pk).update(processed=count, success=count)
     return Sent(delivery, run.pk, targets)
 
