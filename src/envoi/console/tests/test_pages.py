@@ -267,12 +267,12 @@ def test_a_package_brings_a_word_and_a_folder_page():
     def page(request, folder):
         return HttpResponse(f"page of {folder.name}")
 
-    entry = Entry(Word.REPORTS, "Reports", "console:search", frozenset({Right.EXPORT}))
+    entry = Entry(Word.CAMPAIGNS, "Campaigns", "console:search", frozenset({Right.EXPORT}))
     brought = Pages(entries=(entry,), folders={"nms:recipient": FolderKind(page, "user", lambda actor: {})})
     folder = make_folder("people", "profilesAndTargets", model="nms:recipient")
     with hooks.pages.temporarily(lambda: brought):
-        assert 'data-key="r"' in text(signed_in("EXPORT", name="exporter"), "/")
-        assert 'data-key="r"' not in text(signed_in(), "/")
+        assert 'data-key="c"' in text(signed_in("EXPORT", name="exporter"), "/")
+        assert 'data-key="c"' not in text(signed_in(), "/")
         assert text(signed_in("ADMINISTRATION"), f"/explorer{folder.path}") == "page of people"
 
 
