@@ -289,6 +289,7 @@ def _row(found: TypologyRule) -> dict[str, Any]:
     """Return what a list says of a rule."""
     looks = RuleType(found.type) is RuleType.CONTROL
     return {
+        "label": typologies.label_of(found.name),
         "type": _spoken("type", found.type),
         "channel": _spoken("channel", found.channel),
         "phase": _spoken("phase", found.phase) if looks else "",

@@ -23,6 +23,7 @@ from envoi.packages.delivery.models import (
 from envoi.packages.delivery.services.typologies import definitions
 from envoi.packages.delivery.services.typologies.checks import CHECKS
 from envoi.packages.delivery.services.typologies.selection import SUPPRESSION
+from envoi.packages.delivery.services.typologies.shipped import LABELS
 
 TYPOLOGY, RULE, REL = "nms:typology", "nms:typologyRule", "nms:typologyRuleRel"
 _NAME = re.compile(r"^[A-Za-z_][\w-]{0,63}$", re.ASCII)
@@ -163,7 +164,8 @@ def label_of(rule: str) -> str:
     if rule == SUPPRESSION:
         return _("Suppression list")
     found = TypologyRule.objects.filter(name=rule).values_list("label", flat=True).first()
-    return found or rule
+    # The product's own are told in the reader's language, until somebody calls them otherwise.
+    return _(found) if found in LABELS else found or rule
 
 
 def find_typology(name: str) -> Typology:

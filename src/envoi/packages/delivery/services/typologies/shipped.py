@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_noop as _
+
 from envoi.kernel import clock
 from envoi.packages.delivery.models import (
     Channel,
@@ -16,22 +18,23 @@ from envoi.packages.delivery.services.typologies.selection import DEFAULT
 
 # Name of the rule and of its check, label, channel (-1: all), phase, level.
 SHIPPED: tuple[tuple[str, str, int, ControlPhase, JobLevel], ...] = (
-    ("proofSize", "Size of the target of a proof", -1, ControlPhase.TARGETED, JobLevel.ERROR),
+    ("proofSize", _("Size of the target of a proof"), -1, ControlPhase.TARGETED, JobLevel.ERROR),
     (
-        "subjectCharacters", "Special characters in subject and sender", Channel.EMAIL,
+        "subjectCharacters", _("Special characters in subject and sender"), Channel.EMAIL,
         ControlPhase.PERSONALIZATION, JobLevel.WARNING,
     ),
-    ("urlLabels", "Labels of links", Channel.EMAIL, ControlPhase.PERSONALIZATION, JobLevel.WARNING),
-    ("urlAmpersand", "& in links", Channel.EMAIL, ControlPhase.PERSONALIZATION, JobLevel.WARNING),
-    ("smsLength", "Length of an SMS", Channel.SMS, ControlPhase.PERSONALIZATION, JobLevel.WARNING),
-    ("validityPeriod", "Period of validity", Channel.EMAIL, ControlPhase.END, JobLevel.WARNING),
-    ("lastWave", "Start of the last wave", Channel.EMAIL, ControlPhase.END, JobLevel.ERROR),
-    ("optOut", "Link to unsubscribe", Channel.EMAIL, ControlPhase.END, JobLevel.WARNING),
+    ("urlLabels", _("Labels of links"), Channel.EMAIL, ControlPhase.PERSONALIZATION, JobLevel.WARNING),
+    ("urlAmpersand", _("& in links"), Channel.EMAIL, ControlPhase.PERSONALIZATION, JobLevel.WARNING),
+    ("smsLength", _("Length of an SMS"), Channel.SMS, ControlPhase.PERSONALIZATION, JobLevel.WARNING),
+    ("validityPeriod", _("Period of validity"), Channel.EMAIL, ControlPhase.END, JobLevel.WARNING),
+    ("lastWave", _("Start of the last wave"), Channel.EMAIL, ControlPhase.END, JobLevel.ERROR),
+    ("optOut", _("Link to unsubscribe"), Channel.EMAIL, ControlPhase.END, JobLevel.WARNING),
     (
-        "senderAlignment", "SPF, DKIM and DMARC of the sender", Channel.EMAIL, ControlPhase.END,
+        "senderAlignment", _("SPF, DKIM and DMARC of the sender"), Channel.EMAIL, ControlPhase.END,
         JobLevel.WARNING,
     ),
 )  # fmt: skip
+LABELS = frozenset(label for _name, label, *_further in SHIPPED)
 
 
 def plant() -> None:
