@@ -39,7 +39,7 @@ def main(count: int) -> None:
         )
     MxRule.objects.all().delete()
     MxRule.objects.create(
-        mask="*", position=1, connections=4, per_connection=40, command_timeout=2, data_timeout=2,
+        mask="*", position=1, connections=4, per_connection=40, command_timeout=6, data_timeout=6,
         modified_at=clock.now(),
     )  # fmt: skip
     made = deliveries.create(

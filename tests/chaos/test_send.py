@@ -115,7 +115,9 @@ class Instance:
         if not any(each.transaction for each in held):
             os.kill(pid, signal.SIGCONT)
             return False
-        self.sink.unanswered += sum(each.open_dot for each in held)
+        for each in held:
+            self.sink.unanswered += each.open_dot
+            each.counted = True
         os.kill(pid, signal.SIGKILL)
         self.alive.pop(pid)[1].wait()
         self.hire("sender")

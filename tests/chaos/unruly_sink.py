@@ -23,6 +23,7 @@ class Talk:
     port: int
     transaction: bool = False
     open_dot: bool = False
+    counted: bool = False
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Sink:
     """Message-ID -> of each copy that was taken, whether it was marked."""
     address: dict[str, str] = field(default_factory=dict)
     marked: Counter[str] = field(default_factory=Counter)
-    """Message-ID -> marked copies that came, taken or not."""
+    """Message-ID -> marked copies that came and were not refused, whether they were taken or not."""
     moods: Counter[str] = field(default_factory=Counter)
     unanswered: int = 0
     """Dots whose reply was never written or came too late for the sender, beside kills."""
@@ -110,8 +111,14 @@ class Sink:
         name = next(line for line in lines if line.startswith(b"Message-ID:")).strip().decode()
         marked = any(line.startswith(REPEAT) for line in lines)
         self.address[name] = address
-        self.marked[name] += marked
+        # A copy that is refused for now comes again with its mark, and is not one more repeat.
+        self.marked[name] += marked and mood not in ("421", "451")
         await self.pace()
+        if reader.at_eof():
+            # The sender has not waited for us, or was killed and is counted already.
+            self.unanswered += not talk.counted
+            talk.open_dot = False
+            return False
         if mood == "hang":
             self.unanswered += 1
             talk.open_dot = False
