@@ -23,6 +23,7 @@ LONGEST: Final = 4_000
 
 _READER: Final = Actor(0, INTERNAL)
 """Options are read by all: no need to look the operator up for each batch."""
+_GREYLISTED = re.compile(r"gr[ae]y[ -]?list", re.IGNORECASE)
 _BEFORE_ADDRESS = frozenset({"connect", "greeting", "ehlo", "tls", "auth", "mail"})
 
 logger = logging.getLogger(__name__)
@@ -159,6 +160,9 @@ def _verdict(row: tuple[int, int, int, int, int]) -> Verdict:
 
 
 def _recognised(said: Said, rules: Rules | None) -> Found:
+    if 400 <= said.code < 500 and _GREYLISTED.search(said.text):
+        # The server does this to everybody at first: the address is fine.
+        return Found(said.whole, FailureType.IGNORED, FailureReason.REFUSED, "Greylisting")
     rule = bounces.reply_rule(said.text, said.enhanced, rules)
     if rule is None:
         return Found(said.whole)

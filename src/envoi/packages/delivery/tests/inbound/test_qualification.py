@@ -53,6 +53,7 @@ def test_a_text_that_a_rule_knows_has_its_meaning_at_once() -> None:
         (Said("user unknown", 550, "5.1.1", "mail"), FailureType.SOFT, FailureReason.REFUSED),
         (Said("the server takes 7-bit text only (8BITMIME)", 0, "5.6.3"), FailureType.IGNORED, 20),
         (Said("there is no domain nowhere.example", 0, "5.1.2", "route"), FailureType.SOFT, 2),
+        (Said("x@y.example: Greylisted, see http://z.example", 451, "4.7.1"), FailureType.IGNORED, 20),
         (Said("no", 550), FailureType.UNDEFINED, FailureReason.NONE),
     ],
 )
