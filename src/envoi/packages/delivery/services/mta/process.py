@@ -61,6 +61,8 @@ class Pace:
     claim: int = 500
     """Messages that are leased at once."""
     settle: float = 1.0
+    beat: float = 5.0
+    """Between two signs of life while nothing happens."""
     poll: float = 1.0
     look: float = 5.0
     """Between two looks for dead senders."""
@@ -217,6 +219,7 @@ class _Shift:
         self._ended = _Ended()
         self._tails = 0
         self._tail: settling.Tail | None = None
+        self._settled_size, self._settled_at = -1, 0.0
         self._held: dict[int, _Held] = {}
         self._where: dict[tuple[int, int], int] = {}
         self._ending = asyncio.Event()
@@ -442,6 +445,10 @@ class _Shift:
 
     async def _settle(self) -> bool:
         """Bring what has happened into the database; False when that is away."""
+        size, now = self._journal.size, clock.monotonic()
+        nothing = self._tail is None and not self._ended.anything and size == self._settled_size
+        if nothing and now - self._settled_at < self._pace.beat:
+            return True
         if self._tail is None:
             ended, self._ended = self._ended, _Ended()
             self._tails += 1
@@ -454,6 +461,7 @@ class _Shift:
             await self._process.away(error)
             return False
         self._tail = None
+        self._settled_size, self._settled_at = size, now
         return True
 
 
