@@ -36,7 +36,7 @@ class Domain:
     hard: int
     soft: int
     text: str
-    """What its servers said most often."""
+    """What its servers said most often, without what names one person."""
     others: int = 0
     """How many domains it stands for, beyond one."""
 
@@ -66,7 +66,7 @@ def _read(delivery: Delivery, run: DeliveryRun) -> Failures:
             f"""SELECT l.domain, l.failure_reason,
                   coalesce(nullif(m.failure_type, 0),
                     CASE WHEN l.failure_reason = %(unknown)s THEN %(hard)s ELSE %(soft)s END),
-                  coalesce(m.first_text, ''), sum(l.n)
+                  coalesce(m.text, ''), sum(l.n)
                 FROM (SELECT lower(split_part(address, '@', 2)) AS domain, failure_reason, msg_id,
                         count(*) AS n
                       FROM {quoted(log_tables.table("broad_log", run.storage))}

@@ -17,6 +17,7 @@ from envoi.kernel.testing import allow, make_folder, make_operator
 from envoi.packages.delivery.models import (
     Address,
     AddressStatus,
+    BroadLogMsg,
     BroadLogRcp,
     Delivery,
     DeliveryMapping,
@@ -143,6 +144,8 @@ def test_messages_in_doubt_are_sent_again_or_taken_as_sent() -> None:
 
 def test_failures_are_told_by_domain_and_reason() -> None:
     made = make_sent(make_recipients(600), failed=0.3, sent=0.5)
+    # The raw text of the first failure is about somebody else, maybe of another domain.
+    BroadLogMsg.objects.update(first_text="550 <zoe@elsewhere.example> is over quota")
     client = signed_in("mary", "ADMINISTRATION")
     answer = client.get(place(made, "failures"), headers={"HX-Request": "true"})
     shown = words(answer)
