@@ -304,7 +304,7 @@ class Sender:
     def _path(self, destination: _Destination) -> tuple[Host, Source] | None:
         """Return the first server that may be connected to now, and from where; notes for how long none."""
         now, today = clock.monotonic(), clock.now().date()
-        soonest = 3600.0
+        soonest, crowded = 3600.0, False
         for host in destination.route.hosts:
             source = self._throttle.choose(
                 destination.sources, host.name, destination.domain, now=now, today=today
@@ -317,8 +317,25 @@ class Sender:
                     wait = self._throttle.wait(host.name, each, now=now, today=today)
                     # Nothing to wait for but a free connection.
                     soonest = min(soonest, wait or 0.5)
+                    crowded = crowded or not wait
         destination.stalled_until = now + soonest
+        if crowded:
+            self._make_room(destination)
         return None
+
+    def _make_room(self, destination: _Destination) -> None:
+        """Have a session end that has nothing to send, where one of its rule waits for a connection."""
+        rules = {id(self._throttle.rule(host.name)) for host in destination.route.hosts}
+        for other in self._destinations.values():
+            if other.queue or not any(
+                id(self._throttle.rule(host.name)) in rules for host in other.route.hosts
+            ):
+                continue
+            while other.idle:
+                waiter = other.idle.popleft()
+                if not waiter.done():
+                    waiter.set_result(None)
+                    return
 
     async def _session(self, destination: _Destination, host: Host, source: Source) -> None:
         self._throttle.connected(host.name, source)

@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -285,6 +285,32 @@ def test_a_blocked_destination_does_not_hold_up_the_others(
     assert {outcome.state for outcome in good} == {State.SENT}
     assert {outcome.state for outcome in mine.outcomes if outcome.id < 200} == {State.UNSENT}
     mine.check(these)
+
+
+def test_an_idle_session_ends_where_another_domain_of_its_rule_waits(
+    mail_server: Serve, name_server: Serve, run: Any
+) -> None:
+    zone = {(f"{name}.example", "A"): ["127.0.0.5"] for name in ("one", "two")}
+    mine = run()
+
+    async def main() -> None:
+        async with name_server(zone) as (resolver, _), mail_server(address="127.0.0.5") as server:
+            routes = MxRoutes(resolver=resolver, allowed=[ip_network("127.0.0.0/8")], port=server.port)
+            throttle = Throttle([Rule("*.example", connections=1)])
+            sender = Sender(routes, throttle, mine.journal, [ANY], idle=600)
+
+            async def batches() -> AsyncIterator[list[Item]]:
+                for number, domain in enumerate(("one.example", "two.example")):
+                    yield items(1, domain, number)
+                    while len(mine.outcomes) <= number:
+                        await asyncio.sleep(0.01)
+                        yield []
+
+            async with asyncio.timeout(20):
+                await sender.feed(batches(), compose, mine.outcomes.append)
+
+    asyncio.run(main())
+    assert mine.states == {"SENT": 2}
 
 
 def test_a_journal_that_cannot_be_written_stops_everything(mail_server: Serve, run: Any) -> None:
