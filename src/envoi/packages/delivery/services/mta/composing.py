@@ -44,13 +44,14 @@ def compose(found: Item) -> Message:
     content: tuple[Job, Row] = found.content
     job, row = content
     rendered = job.content.render(row)
-    identity = job.routing.identity
+    # One name for both, since its tag is the dear part of it.
+    named = job.routing.identity.message_id(found.run, found.id)
     now = clock.now()
     extra: list[tuple[str, str]] = []
     if found.repeat:
         extra.append((REPEAT_HEADER, str(found.attempt)))
     head = Head(
-        message_id=identity.message_id(found.run, found.id),
+        message_id=named,
         date=now,
         from_name=rendered.from_name,
         from_address=in_ascii(rendered.from_address),
@@ -68,7 +69,7 @@ def compose(found: Item) -> Message:
     return Message(
         found.id,
         found.run,
-        identity.return_address(found.run, found.id),
+        named,
         found.recipient,
         data,
         found.attempt,

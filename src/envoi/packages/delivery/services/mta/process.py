@@ -183,6 +183,7 @@ class Process:
         """Read anew what holds outside, and what deliveries say."""
         self.routing = routing.load(self._config)
         self.throttle.follow(self.routing.rules)
+        routing.addresses.count(self.throttle, clock.now().date())
         self._blocks.work(moment=clock.now(), now=clock.monotonic())
         self.runs.forget()
         self._jobs.clear()
