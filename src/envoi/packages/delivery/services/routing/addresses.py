@@ -16,7 +16,7 @@ from envoi.kernel.errors import Conflict, Invalid, NotFound
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.models import SendingIp
 from envoi.packages.delivery.services.routing import masks
-from envoi.packages.delivery.services.sending.throttle import Source
+from envoi.packages.delivery.services.sending.throttle import Source, Throttle
 
 ENTITY = "nms:ip"
 _FIELDS = (
@@ -82,6 +82,17 @@ def sent_today(today: date) -> dict[int, int]:
             [f"{today.isoformat()} 00:00+00", f"{(today + timedelta(days=1)).isoformat()} 00:00+00"],
         )
         return {int(number): int(count) for number, count in cursor.fetchall()}
+
+
+def count(throttle: Throttle, today: date) -> None:
+    """Tell a throttle what addresses that are warmed up have sent today; safe to run again at any time."""
+    rows = SendingIp.objects.filter(active=True, warm_up_began__isnull=False)
+    if not any(
+        (steps := masks.warm_up(row.warm_up_began, row.warm_up_steps)) and steps.most(today) is not None
+        for row in rows
+    ):
+        return
+    throttle.went(sent_today(today), today=today)
 
 
 def standing() -> list[Standing]:

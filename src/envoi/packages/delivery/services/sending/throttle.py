@@ -7,9 +7,10 @@ A path is a local address to a destination. A destination is what the mask of a 
 is one); hosts that only the general rule `*` covers are one each.
 """
 
+import math
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -268,6 +269,15 @@ class Throttle:
         if (*rules, GENERAL) != self._rules:
             self._rules = (*rules, GENERAL)
             self._known.clear()
+
+    def went(self, sent: Mapping[int, int], *, today: date) -> None:
+        """Take into account what has left our addresses today, by all senders together (public id ->
+        messages): a new process does not begin the quota of a day anew, and one that sends more than its part
+        takes from that of the others.
+        """
+        for number, count in sent.items():
+            key = (number, today)
+            self._days[key] = max(self._days.get(key, 0), math.ceil(count * self._share))
 
     def blocked(self, *, now: float) -> dict[tuple[str, int], float]:
         """Return the paths that are blocked, and for how many seconds: (destination, number of our address).

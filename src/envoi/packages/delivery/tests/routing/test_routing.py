@@ -156,6 +156,35 @@ def test_rules_are_ordered_and_a_shipped_one_is_switched_off_instead_of_deleted(
         mx_rules.save(below.mx_rule_id, {"per_hour": 20}, actor=make_actor("x"))
 
 
+def test_a_new_process_goes_on_with_the_quota_of_the_day(config: Config, clock: Any) -> None:
+    actor, today = admin_actor(), product_clock.now().date()
+    values = {"warm_up_began": today.isoformat(), "warm_up_steps": "10 20", "active": True}
+    addresses.save(None, {"address": "192.0.2.9", "public_id": "9", **values}, actor=actor)
+    (source,) = routing.load(config).sources()
+    assert source.warm_up
+
+    def left(throttle: Throttle) -> int:
+        return sum(throttle.take("mx", source, now=0.0, today=today) for _each in range(30))
+
+    slot = product_clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    for at, deferred in ((slot, 2), (slot - timedelta(minutes=5), 90)):
+        DeliveryStat.objects.create(delivery_id=1, slice=at, mx="mx", public_id=9, sent=5, deferred=deferred)
+    assert left(Throttle()) == 10
+    again = Throttle()
+    addresses.count(again, today)
+    assert left(again) == 3
+    addresses.count(again, today)
+    assert left(again) == 0, "what it has counted itself since then stays counted"
+    half = Throttle(share=0.5)
+    addresses.count(half, today)
+    assert left(half) == 1
+    # What others have sent beyond their part is told once a minute.
+    DeliveryStat.objects.create(delivery_id=1, slice=slot, mx="other", public_id=9, sent=3)
+    half = Throttle(share=0.5)
+    addresses.count(half, today)
+    assert left(half) == 0
+
+
 def test_addresses_serve_their_affinities_and_hosts_and_grow_warm(config: Config, clock: Any) -> None:
     actor = admin_actor()
     clock.move_to(datetime(2026, 11, 3, 12, tzinfo=UTC))
