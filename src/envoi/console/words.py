@@ -1,9 +1,11 @@
 """Numbers, dates and durations as people of a locale write them (one place for all pages)."""
 
-from datetime import UTC, datetime
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_time, format_timedelta
 from babel.numbers import format_decimal
 from django.utils import timezone, translation
 from django.utils.html import format_html
@@ -13,6 +15,9 @@ from django.utils.translation import gettext as _
 from envoi.kernel import clock
 
 NONE = "—"
+_UNITS: tuple[tuple[Literal["day", "hour", "minute", "second"], int], ...] = (
+    ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1),
+)  # fmt: skip
 
 
 def locale() -> Locale:
@@ -46,6 +51,17 @@ def duration(seconds: float | None) -> str:
         return _("%(h)s h %(min)s min") % {"h": minutes // 60, "min": f"{minutes % 60:02}"}
     hours = round(seconds / 3600)
     return _("%(d)s d %(h)s h") % {"d": hours // 24, "h": hours % 24}
+
+
+def span(length: timedelta) -> str:
+    """Write a length of time that somebody has set, in the largest unit that leaves no rest: `5 days`,
+    `90 minutes`. One with odd seconds is written as `duration` does.
+    """
+    for unit, seconds in _UNITS:
+        count, rest = divmod(length.total_seconds(), seconds)
+        if count >= 1 and not rest and (seconds > 1 or count < 60):
+            return format_timedelta(length, granularity=unit, threshold=math.inf, locale=locale())
+    return duration(length.total_seconds())
 
 
 def moment(value: datetime | None, *, seconds: bool = False) -> str:

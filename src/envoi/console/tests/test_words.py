@@ -33,6 +33,25 @@ def test_a_duration_has_at_most_two_units(seconds, written):
         assert words.duration(seconds) == written
 
 
+@pytest.mark.parametrize(
+    ("language", "length", "written"),
+    [
+        ("en", timedelta(days=5), "5 days"),
+        ("en", timedelta(hours=6), "6 hours"),
+        ("en", timedelta(minutes=90), "90 minutes"),
+        ("en", timedelta(hours=1), "1 hour"),
+        ("en", timedelta(seconds=3661), "1 h 01 min"),
+        ("en", timedelta(), "0 s"),
+        ("fr", timedelta(days=5), "5 jours"),
+        ("ko", timedelta(hours=6), "6시간"),
+        ("zh-hant", timedelta(days=5), "5 天"),
+    ],
+)
+def test_a_length_that_was_set_is_written_in_one_unit(language, length, written):
+    with translation.override(language):
+        assert " ".join(words.span(length).split()) == written
+
+
 def test_french_has_narrow_spaces_in_numbers_and_before_units():
     with translation.override("fr"):
         assert words.number(468112) == f"468{NARROW}112"

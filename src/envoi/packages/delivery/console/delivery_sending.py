@@ -294,7 +294,7 @@ def _rows(delivery: Delivery, said: sending.Sending) -> tuple[list[Row], int]:
             Row(
                 each.number,
                 found["first"] if found else start + each.offset if start and not going else None,
-                words.duration(each.offset.total_seconds()) if each.offset else words.NONE,
+                words.span(each.offset) if each.offset else words.NONE,
                 each.count,
                 format_percent(each.count / whole, locale=words.locale(), decimal_quantization=False)
                 if whole
@@ -333,7 +333,7 @@ def _facts(delivery: Delivery, said: sending.Sending) -> list[tuple[str, str]]:
         at += " " + _("(at the local time of each recipient, %(zone)s)") % {"zone": zone or words.zone_name()}
     retry = _("%(count)d on the first day, %(period)s apart, then once a day") % {
         "count": said.retry_count,
-        "period": words.duration(said.retry_period.total_seconds()),
+        "period": words.span(said.retry_period),
     }
     found = [
         (_("Contact date"), at),
@@ -341,7 +341,7 @@ def _facts(delivery: Delivery, said: sending.Sending) -> list[tuple[str, str]]:
         (_("Approval mode"), _label(ValidationMode(delivery.validation_mode).label)),
         (
             _("Validity"),
-            words.moment(said.until) if said.until else words.duration(said.validity.total_seconds()),
+            words.moment(said.until) if said.until else words.span(said.validity),
         ),
         (_("Retries"), retry),
         (_("In doubt"), _("sent again, and marked") if said.doubt == "repeat" else _("held")),
