@@ -17,9 +17,9 @@ from django.utils.translation import ngettext, pgettext
 
 from envoi.console import explorer, live, words
 from envoi.console.faces import Face
-from envoi.engine import access
 from envoi.kernel.errors import NotFound
-from envoi.kernel.rights import Actor
+from envoi.kernel.models import Operator
+from envoi.kernel.rights import INTERNAL, Actor
 from envoi.packages.delivery.console import of_workflows, timeline
 from envoi.packages.delivery.models import (
     Channel,
@@ -148,10 +148,8 @@ def frame(request: HttpRequest, delivery: Delivery, actor: Actor, current: str) 
                 if name in may
             ),
         ],
-        "made_by": delivery.created_by,
         "origins": _origins(delivery, actor),
-        "made_in": of_workflows.workflow_of(delivery, actor),
-        "started_by": _started_by(delivery),
+        "people": _people(delivery),
         "tabs": [
             (each.label, address, each.name == current)
             for each in TABS
@@ -233,10 +231,36 @@ def _origins(delivery: Delivery, actor: Actor) -> list[tuple[str, str, str]]:
     if parent is not None:
         said = _("proof of") if delivery.fcp else _("made of")
         found.append((said, parent.label, reverse("delivery:delivery", args=[parent.pk])))
-    workflow = access.visible(actor).filter(pk=delivery.workflow_id).first() if delivery.workflow_id else None
-    if workflow is not None:
-        address = reverse("console:workflow", args=[workflow.internal_name])
-        found.append((_("from the workflow"), workflow.label, address))
+    if (workflow := of_workflows.workflow_of(delivery, actor)) is not None:
+        found.append((_("from the workflow"), *workflow))
+    return found
+
+
+def _people(delivery: Delivery) -> list[str]:
+    """Return who has made a delivery and who has started it, in words, each only once.
+
+    Nobody is told of what a workflow does by itself: that it comes from there is said.
+    """
+    made = delivery.created_by
+    starter = _started_by(delivery)
+    if made is not None and made.name == starter:
+        phrases = [(made.name, _("made and started by %(name)s"))]
+    else:
+        phrases = [
+            (made.name if made else "", _("made by %(name)s")),
+            (starter, _("started by %(name)s")),
+        ]
+    labels = dict(
+        Operator.objects.filter(name__in=[name for name, _said in phrases]).values_list("name", "label")
+    )
+    found: list[str] = []
+    for name, said in phrases:
+        if name == INTERNAL:
+            # Whoever works on the host acts in this name too.
+            if not delivery.workflow_id:
+                found.append(said % {"name": _("the instance or its command line")})
+        elif name:
+            found.append(said % {"name": labels.get(name) or name})
     return found
 
 

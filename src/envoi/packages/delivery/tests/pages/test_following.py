@@ -12,7 +12,10 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from envoi.engine.definition import Activity
+from envoi.engine.testing import make_workflow
 from envoi.kernel import clock
+from envoi.kernel.models import Operator
 from envoi.kernel.testing import allow, make_folder, make_operator
 from envoi.packages.delivery.models import (
     Address,
@@ -95,6 +98,26 @@ def test_the_dashboard_says_how_far_it_is_and_asks_only_while_it_moves() -> None
     ended = client.get(place(made)).content.decode()
     assert 'data-live="1"' not in ended
     assert "100%" in ended
+
+
+def test_the_head_says_once_where_a_delivery_comes_from() -> None:
+    made = make_sent(make_recipients(4))
+    client = signed_in("mary", "ADMINISTRATION")
+    sofia, internal = make_operator("sofia", ()), Operator.objects.get(name="internal")
+    Operator.objects.filter(pk=sofia.pk).update(label="Sofia Lind")
+    Delivery.objects.filter(pk=made.pk).update(created_by=sofia)
+    assert "made and started by Sofia Lind" in words(client.get(place(made)))
+    Delivery.objects.filter(pk=made.pk).update(created_by=internal)
+    shown = words(client.get(place(made)))
+    assert "made by the instance or its command line · started by Sofia Lind" in shown
+    spring = make_workflow((Activity("start", "start"),), name="Spring")
+    Delivery.objects.filter(pk=made.pk).update(workflow_id=spring.pk)
+    JobLog.objects.filter(delivery=made, code="confirmed").update(operator_name="internal")
+    shown = words(client.get(place(made)))
+    assert shown.count("Spring") == 1
+    assert "from the workflow Spring" in shown
+    assert "made by" not in shown
+    assert "started by" not in shown
 
 
 def test_what_waits_is_told_retries_doubt_waves_and_delay() -> None:
