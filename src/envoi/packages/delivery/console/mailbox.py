@@ -1,5 +1,7 @@
 """The mailbox of a demonstration: mails that its sink has taken, opened without running what is in them."""
 
+import re
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -16,9 +18,17 @@ from envoi.web.security import POLICY
 SHOWN = 50
 FRAMED = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; "
-    "form-action 'none'; sandbox"
+    "form-action 'none'; sandbox allow-popups allow-popups-to-escape-sandbox"
 )
-"""What the HTML of a mail may do: show itself. Pictures of others are not fetched: nobody learns of it."""
+"""What the HTML of a mail may do: show itself, and open a link in a tab of its own. Pictures of others are
+not fetched: nobody learns of it.
+"""
+_BASE = '<base target="_blank">'
+"""The first base that says where links open counts. A new tab of a link without a target of its own does not
+know who has opened it.
+"""
+_TARGET = re.compile(r"""(<a(?:rea)?\b[^<>]*?)\s(?:target|rel)\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>]+)""", re.I)
+_DOCTYPE = re.compile(r"\s*<!doctype[^>]*>", re.I)
 
 
 def shown() -> bool:
@@ -67,7 +77,13 @@ def mail(request: HttpRequest, number: str) -> HttpResponse:
 @xframe_options_sameorigin
 def body(request: HttpRequest, number: str) -> HttpResponse:
     """Give the HTML of a mail for the frame that shows it."""
-    response = HttpResponse(mails.read(_box(request).content(number)).html)
+    html = mails.read(_box(request).content(number)).html
+    while (freed := _TARGET.sub(r"\1", html)) != html:
+        html = freed
+    # Behind the doctype, without which it would be drawn as pages of the nineties were.
+    doctype = _DOCTYPE.match(html)
+    place = doctype.end() if doctype else 0
+    response = HttpResponse(f"{html[:place]}{_BASE}{html[place:]}")
     response["Content-Security-Policy"] = FRAMED
     response["Referrer-Policy"] = "no-referrer"
     return response

@@ -207,7 +207,8 @@ def test_the_mailbox_of_a_demonstration_shows_mails_and_runs_nothing(settings: A
     assert "No mail yet" in text(client, "/mailbox")
     content = (
         b"From: News <news@us.example>\r\nSubject: Autumn <b>\r\nTo: zoe@orange.example\r\n"
-        b"Content-Type: text/html; charset=utf-8\r\n\r\n<p>Hi</p><script>alert(1)</script>"
+        b"Content-Type: text/html; charset=utf-8\r\n\r\n<!DOCTYPE html><p>Hi</p>"
+        b"<a target=_top rel='opener' href='https://us.example/?target=1'>Go</a><script>alert(1)</script>"
     )
     mail = Mails(tmp_path).put("zoe@orange.example", "b-1@us.example", content, product_clock.now())
     page = text(client, "/mailbox?q=ZOE")
@@ -217,10 +218,14 @@ def test_the_mailbox_of_a_demonstration_shows_mails_and_runs_nothing(settings: A
     assert "frame-src 'self'" in answer["Content-Security-Policy"]
     assert "sandbox" in answer.content.decode()
     frame = client.get(f"/mailbox/{mail.number}/body")
-    assert frame.content.startswith(b"<p>Hi</p>")
+    assert frame.content.startswith(
+        b"<!DOCTYPE html><base target=\"_blank\"><p>Hi</p><a href='https://us.example/?target=1'>Go</a>"
+    )
     policy = frame["Content-Security-Policy"]
     assert "default-src 'none'" in policy
-    assert policy.endswith("sandbox")
+    allowed = "sandbox allow-popups allow-popups-to-escape-sandbox"
+    assert policy.endswith(allowed), "no scripts, no forms, an origin of its own"
+    assert f'sandbox="{allowed.partition(" ")[2]}"' in answer.content.decode()
     assert "script-src" not in policy
     assert "zoe@orange.example" in text(client, f"/mailbox/{mail.number}?view=headers")
     raw = client.get(f"/mailbox/{mail.number}/source")
