@@ -14,7 +14,7 @@ from envoi.kernel import folders
 from envoi.kernel.errors import Invalid, NotFound
 from envoi.kernel.models import Folder
 from envoi.packages.delivery.models import Delivery, Kind
-from envoi.packages.delivery.services import deliveries
+from envoi.packages.delivery.services import deliveries, file_target
 
 SOURCES = ("transition", "explicit", "script", "template")
 RECIPIENTS = ("delivery", "transition")
@@ -95,7 +95,11 @@ def template(ctx: TaskContext, default: str = "") -> Delivery:
 
 
 def made(ctx: TaskContext, of: Delivery, *, kind: Kind = Kind.SINGLE, label: str = "") -> Delivery:
-    """Make a delivery of a template, marked as this workflow's."""
+    """Make a delivery of a template, marked as this workflow's. When a population without a dimension comes
+    in as its target, such as a loaded file, it is one to an external file, whatever the template's mapping.
+    """
+    lines = _from_transition(ctx) and not population.inbound(ctx)[0].dimension
+    more: dict[str, Any] = {"mapping": file_target.MAPPING} if lines and of.mapping.schema else {}
     found = deliveries.create(
         of,
         actor=ctx.actor,
@@ -104,6 +108,7 @@ def made(ctx: TaskContext, of: Delivery, *, kind: Kind = Kind.SINGLE, label: str
         kind=kind,
         workflow_id=ctx.workflow_id,
         parent_id=None if kind is Kind.SINGLE else of.pk,
+        **more,
     )
     ctx.info(_("Delivery '%(delivery)s' (%(name)s) made"), delivery=found.label, name=found.internal_name)
     return found
@@ -111,7 +116,7 @@ def made(ctx: TaskContext, of: Delivery, *, kind: Kind = Kind.SINGLE, label: str
 
 def address(ctx: TaskContext, delivery: Delivery) -> Delivery:
     """Let a delivery have the population that came in as its target, if the activity says so."""
-    if str(ctx.parameters.get("recipients") or "delivery") != "transition":
+    if not _from_transition(ctx):
         return delivery
     source = population.inbound(ctx)[0]
     if source.dimension != delivery.mapping.schema:
@@ -121,6 +126,10 @@ def address(ctx: TaskContext, delivery: Delivery) -> Delivery:
         )
     kept = {name: value for name, value in delivery.targeting.items() if name not in ("filter", "lists")}
     return deliveries.change(delivery, {"targeting": {**kept, "table": source.table}}, actor=ctx.actor)
+
+
+def _from_transition(ctx: TaskContext) -> bool:
+    return str(ctx.parameters.get("recipients") or "delivery") == "transition"
 
 
 def scripted(ctx: TaskContext, delivery: Delivery) -> Delivery:

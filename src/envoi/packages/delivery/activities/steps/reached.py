@@ -6,8 +6,8 @@ from envoi.engine import population, targeting
 from envoi.engine.activities.base import Fired, Outcome, TaskContext
 from envoi.kernel.query.scope import quoted
 from envoi.packages.delivery.activities.steps import progress
-from envoi.packages.delivery.models import Delivery, DeliveryRun, MessageStatus
-from envoi.packages.delivery.services import log_tables
+from envoi.packages.delivery.models import Delivery, DeliveryRun, Flag, MessageStatus
+from envoi.packages.delivery.services import file_target, log_tables
 
 COMPLEMENT = "complement"
 _GONE = ("tableName", "schema", "recCount", "targetSchema")
@@ -62,22 +62,28 @@ def _population(
     log = quoted(log_tables.partition("broad_log", run.storage, run.pk))
     sign = "=" if left_out else "<>"
     params = {"run": run.pk, "ignored": int(MessageStatus.IGNORED)}
-    where = f"b.run_id = %(run)s AND b.status {sign} %(ignored)s AND b.target_id > 0"
+    where = f"b.run_id = %(run)s AND b.status {sign} %(ignored)s AND b.flags & {int(Flag.SEED)} = 0"
     tables = [log]
     if left_out:
         tables.append(quoted(log_tables.partition("excl_log", run.storage, run.pk)))
     if ctx.events and ctx.parameters.get("recipients") == "transition":
         source = population.inbound(ctx)[0]
-        there = [f"EXISTS (SELECT 1 FROM {log} b WHERE b.target_id = p.id AND {where})"]  # noqa: S608 quoted
+        key = file_target.key(delivery.mapping, run.pk, "p.id")
+        there = [f"EXISTS (SELECT 1 FROM {log} b WHERE b.target_id = {key} AND {where})"]  # noqa: S608 quoted
         if left_out:
             there.append(
-                f"EXISTS (SELECT 1 FROM {tables[1]} b WHERE b.target_id = p.id AND b.run_id = %(run)s)"  # noqa: S608
+                f"EXISTS (SELECT 1 FROM {tables[1]} b WHERE b.target_id = {key} AND b.run_id = %(run)s)"  # noqa: S608
             )
         return targeting.copy_rows(ctx, source, f"({' OR '.join(there)})", params)
     schema = f"temp:{ctx.activity.name}"
     made = population.create(ctx, dimension=delivery.mapping.schema, schema=schema)
-    selects = [f"SELECT b.target_id FROM {log} b WHERE {where}"]  # noqa: S608 quoted
+    shown = (
+        f"b.target_id - ({file_target.base(run.pk)})"
+        if file_target.concerns(delivery.mapping)
+        else "b.target_id"
+    )
+    selects = [f"SELECT {shown} FROM {log} b WHERE {where}"]  # noqa: S608 quoted
     if left_out:
-        selects.append(f"SELECT b.target_id FROM {tables[1]} b WHERE b.run_id = %(run)s")  # noqa: S608 quoted
+        selects.append(f"SELECT {shown} FROM {tables[1]} b WHERE b.run_id = %(run)s")  # noqa: S608 quoted
     statement = f"INSERT INTO {quoted(made.table)} (id) {' UNION '.join(selects)}"
     return population.finish(ctx, made, population.run(ctx, statement, params))

@@ -8,7 +8,7 @@ under the first. Pressure rules mark rows of the table afterwards.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connection
@@ -28,7 +28,7 @@ from envoi.packages.delivery.models import (
     DeliveryRun,
     FailureReason,
 )
-from envoi.packages.delivery.services import lists, suppression
+from envoi.packages.delivery.services import file_target, lists, suppression
 from envoi.packages.delivery.services.deliveries.targeting import Targeting
 from envoi.packages.delivery.services.typologies.filtering import Clauses
 
@@ -41,6 +41,8 @@ _OF_CHANNEL: Mapping[Channel, tuple[str, str]] = {
     Channel.FAX: ("fax", "blackListFax"),
 }
 """Channel -> what a mapping calls its address and the refusal of it."""
+_MAIL = r'^[^@[:space:][:cntrl:]<>(),;:"]+@[a-z0-9-]+([.][a-z0-9-]+)+$'
+"""What an address in a file must look like."""
 _POSTAL = ("@firstName", "@lastName", "location/@zipCode", "location/@city")
 """Equal in all of these are doubles of direct mail (delivery.md §2.6)."""
 
@@ -63,10 +65,19 @@ def table(run: DeliveryRun) -> str:
 
 
 def check(delivery: Delivery, said: Targeting) -> None:
-    """Raise Invalid when a delivery has no target, or its mapping no address for the channel."""
+    """Raise Invalid when a delivery has no target, or its mapping no address for the channel. Which column of
+    a file holds the address is seen when the target is found.
+    """
     mapping = delivery.mapping
-    if not mapping.schema:
-        raise Invalid(_("Deliveries to an external file are not possible yet: choose another mapping."))
+    if file_target.concerns(mapping):
+        if said.lists:
+            raise Invalid(_("A delivery to an external file has no lists: its target is one population."))
+        if not file_target.table_of(delivery):
+            raise Invalid(
+                _("%(label)s has no target: give it the population of a workflow that has loaded a file.")
+                % {"label": delivery.label}
+            )
+        return
     if said.where is None and not said.lists and not said.table:
         raise Invalid(_("%(label)s has no target: choose one.") % {"label": delivery.label})
     address, _refusal = _OF_CHANNEL[Channel(delivery.message_type)]
@@ -86,10 +97,21 @@ def find(run: DeliveryRun, delivery: Delivery, said: Targeting, rules: Clauses, 
     """
     channel = Channel(delivery.message_type)
     name = table(run)
-    ids = _ids(run, delivery, said, actor) if said.lists or said.table else None
-    found = _select(run, delivery, said, ids, rules.person, actor)
+    of_file = file_target.concerns(delivery.mapping)
+    ids = _ids(run, delivery, said, actor) if not of_file and (said.lists or said.table) else None
+    found = (
+        _lines(run, delivery, said, actor)
+        if of_file
+        else _select(run, delivery, said, ids, rules.person, actor)
+    )
     params: dict[str, Any] = {**found.params, **rules.params, "channel": int(channel)}
-    if channel is Channel.DIRECT_MAIL:
+    if of_file:
+        # Nobody has brought these addresses into their form.
+        address = "btrim(coalesce(q.c1::text, ''), E' \\t\\r\\n')"
+        address = f"lower({address})" if channel is Channel.EMAIL else address
+        same = f"lower({address})" if channel is Channel.DIRECT_MAIL else address
+        missing = "u.address = ''"
+    elif channel is Channel.DIRECT_MAIL:
         address = f"trim(concat_ws(' ', {found.postal[2]}, {found.postal[3]}))"
         same = f"lower(concat_ws(E'\\x1f', {', '.join(f'trim({each})' for each in found.postal)}))"
         missing = "coalesce(q.c1, false) IS FALSE"
@@ -97,6 +119,8 @@ def find(run: DeliveryRun, delivery: Delivery, said: Targeting, rules: Clauses, 
         address = same = "coalesce(q.c1, '')::text"
         missing = "u.address = ''"
     checks = [f"WHEN {missing.replace('q.c1', 'u.defined')} THEN {FailureReason.NO_ADDRESS}"]
+    if of_file and channel is Channel.EMAIL:
+        checks.append(f"WHEN u.address !~ '{_MAIL}' THEN {FailureReason.BAD_QUALITY}")
     if said.exclude.denylisted:
         refused = [f"coalesce(u.{each}, 0) <> 0" for each in found.refusals]
         refused.append(f"a.status = {AddressStatus.DENYLISTED}")
@@ -121,13 +145,14 @@ def find(run: DeliveryRun, delivery: Delivery, said: Targeting, rules: Clauses, 
     )
     rank = f", row_number() OVER (ORDER BY {order}, v.id) AS rank" if order else ""
     carried = "".join(f", u.{each}" for each, _falling in found.sort)
-    defined = ", q.c1 AS defined" if channel is Channel.DIRECT_MAIL else ""
+    defined = ", q.c1 AS defined" if channel is Channel.DIRECT_MAIL and not of_file else ""
     further = "".join(f", q.{each}" for each in (*found.refusals, *(each for each, _falling in found.sort)))
     further += "".join(f", q.{each} AS person" for each in found.person)
+    key = file_target.key(delivery.mapping, run.pk, "q.c0")
     statement = f"""CREATE TABLE {quoted(name)} AS
         SELECT v.id, ({rule})::bigint AS rule, ({doubles})::smallint AS reason, v.address{rank}
         FROM (SELECT u.id, u.address, u.same{carried}, CASE {" ".join(checks)} ELSE 0 END AS code
-              FROM (SELECT q.c0 AS id, {address} AS address, {same} AS same{defined}{further}
+              FROM (SELECT {key} AS id, {address} AS address, {same} AS same{defined}{further}
                     FROM ({found.sql}) q) u
               LEFT JOIN nms_address a ON a.address = u.address AND a.type = %(channel)s
                 AND a.status IN ({AddressStatus.DENYLISTED}, {AddressStatus.QUARANTINE}) {rules.joins}) v"""  # noqa: S608
@@ -223,6 +248,26 @@ def _select(
         tuple((f"c{last + place}", each.descending) for place, each in enumerate(sort)),
         (f"c{last + len(sort)}",) if person else (),
     )
+
+
+def _lines(run: DeliveryRun, delivery: Delivery, said: Targeting, actor: Actor) -> _Select:
+    """Return the lines of the population that is the target, of which `filter` may leave some."""
+    kind, _refusal = _OF_CHANNEL[Channel(delivery.message_type)]
+    lines = file_target.source(delivery, actor=actor)
+    address = file_target.column(delivery, lines, kind)
+    sort = said.control.sort if said.control else ()
+    known = population.registry([lines])
+    definition = QueryDef(
+        lines.schema,
+        select=(Field("@id"), Field(f"[@{address.attribute}]"), *(Field(each.expr) for each in sort)),
+        where=said.where or (),
+        line_count=targeting.EVERY,
+    )
+    if targeting.multiplies(definition, known):
+        definition = replace(definition, distinct=True)
+    compiled = query.compile(definition, actor=actor, now=run.started_at, within=known)
+    order = tuple((f"c{place}", each.descending) for place, each in enumerate(sort, 2))
+    return _Select(compiled.sql, dict(compiled.params), (), (), order, ())
 
 
 def behind(link: str, path: str) -> str:

@@ -39,7 +39,8 @@ class Addresses:
     def page(self, name: str, form: str = "h") -> str:
         """Return the address of one of our pages."""
         if self._tags is not None:
-            return self._tags.make(form, self._log, self._delivery, self._own[name])
+            own = self._own.get(name)
+            return self._tags.make(form, self._log, self._delivery, own) if own else ""
         return f"mailto:{self.mail}?subject=unsubscribe" if name == UNSUBSCRIBE else ""
 
     def functions(self) -> Mapping[str, Callable[..., str]]:

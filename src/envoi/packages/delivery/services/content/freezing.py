@@ -21,6 +21,7 @@ from envoi.packages.delivery.models import (
     Format,
     JobLevel,
 )
+from envoi.packages.delivery.services import file_target
 from envoi.packages.delivery.services.content import (
     addresses,
     blocks,
@@ -60,6 +61,9 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
     if config.tracking.url and said.tracking:
         tracked = tracking.track(delivery, sources, opens=said.opens, now=now)
     finished = tracking.own_pages(tracked.sources)
+    if file_target.concerns(delivery.mapping):
+        # A mirror page is made of a row of the target, which a file has not (delivery.md §2.10).
+        tracked.own.pop(addresses.MIRROR, None)
     data = keeping.keep_data(run, delivery, paths)
     found, missing = reading.prepare(
         paths, delivery.mapping, actor=actor, now=now, data=data, further=wanted_format(delivery)

@@ -16,10 +16,9 @@ from envoi.engine.population import Population
 from envoi.kernel.query.scope import quoted
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.models import Delivery, DeliveryRun, DeliverySeed, MessageStatus
-from envoi.packages.delivery.services import log_tables
+from envoi.packages.delivery.services import file_target, log_tables
 from envoi.packages.delivery.services.content import seeds
 from envoi.packages.delivery.services.content.reading import TARGET_DATA, Statement
-from envoi.packages.delivery.services.deliveries import targeting
 
 
 def data_table(run: DeliveryRun) -> str:
@@ -32,25 +31,32 @@ def keep_data(run: DeliveryRun, delivery: Delivery, paths: Iterable[str]) -> Pop
     become, None when they read nothing or there is no population.
     """
     drop_data(run)
-    wanted = {each.split(".")[1] if "." in each else "" for each in paths if _root(each) == TARGET_DATA}
-    # A proof shows the data of what it proves.
-    proved = delivery.parent if delivery.fcp else None
-    said = [targeting.read(each.targeting, proof=each.fcp).table for each in (delivery, proved) if each]
-    table = next(filter(None, said), "")
+    roots = (TARGET_DATA, "recipient") if file_target.concerns(delivery.mapping) else (TARGET_DATA,)
+    wanted = {each.split(".")[1] if "." in each else "" for each in paths if _root(each) in roots}
+    table = file_target.table_of(delivery)
     stored = population.stored(table) if wanted and table else None
     if stored is None:
         return None
     source = stored[0]
     columns = tuple(each for each in source.columns if "" in wanted or each.attribute in wanted)
-    names = ", ".join(f"p.{quoted(each)}" for each in ("id", *(column.column for column in columns)))
+    names = "".join(f", p.{quoted(each.column)}" for each in columns)
     log, name = quoted(log_tables.table("broad_log", run.storage)), quoted(data_table(run))
+    key = file_target.key(delivery.mapping, run.pk, "p.id")
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""CREATE TABLE {name} AS SELECT {names} FROM {quoted(table)} p
-                JOIN {log} l ON l.target_id = p.id AND l.run_id = %s AND l.status = %s""",  # noqa: S608
+            f"""CREATE TABLE {name} AS SELECT l.target_id AS id{names} FROM {quoted(table)} p
+                JOIN {log} l ON l.target_id = {key} AND l.run_id = %s AND l.status = %s""",  # noqa: S608
             [run.pk, MessageStatus.PENDING],
         )
         cursor.execute(f"ALTER TABLE {name} ADD PRIMARY KEY (id)")
+        if delivery.fcp and (lent := seeds.lent_by_parent(run, delivery)):
+            key = file_target.key(delivery.mapping, lent.run_id, "p.id")
+            cursor.execute(
+                f"""INSERT INTO {name} SELECT l.target_id{names} FROM {quoted(table)} p
+                    JOIN {log} l ON l.target_id = {key} AND l.run_id = %s AND l.id = ANY(%s)
+                    ON CONFLICT DO NOTHING""",  # noqa: S608 quoted
+                [lent.run_id, lent.messages],
+            )
         cursor.execute(f"ANALYZE {name}")
     return replace(source, table=data_table(run), columns=columns, links=(), beside={})
 

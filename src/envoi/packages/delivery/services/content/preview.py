@@ -11,11 +11,12 @@ from django.conf import settings as django_settings
 from envoi.engine import access, population
 from envoi.engine.population import Population
 from envoi.kernel import clock, query, registry
+from envoi.kernel.errors import Invalid
 from envoi.kernel.expression import Kind
 from envoi.kernel.query import Condition, Field, QueryDef
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.models import Channel, Delivery, SeedMember
-from envoi.packages.delivery.services import routing
+from envoi.packages.delivery.services import file_target, routing
 from envoi.packages.delivery.services.content import (
     blocks,
     freezing,
@@ -125,16 +126,28 @@ def find(delivery: Delivery, who: str, *, actor: Actor) -> Reader | None:
     for each in suggested:
         if each.address.lower() == wanted:
             return each
-    address = _address(delivery)
-    person = reading.person_schema(delivery.mapping)
-    if not address or person is None:
+    address = _address(delivery, actor)
+    if not address:
         return None
     text = "'" + wanted.replace("'", "''") + "'"
     return next(iter(_people(delivery, actor, (Condition(f"{address} = {text}"),))), None)
 
 
 def _people(delivery: Delivery, actor: Actor, where: tuple[Condition, ...]) -> list[Reader]:
-    mapping, address = delivery.mapping, _address(delivery)
+    mapping, address = delivery.mapping, _address(delivery, actor)
+    lines = data(delivery, actor) if file_target.concerns(mapping) else None
+    if lines is not None and address:
+        rows = query.run(
+            QueryDef(
+                lines.schema,
+                select=(Field("@id"), Field(address)),
+                where=(*where, Condition(f"{address} <> ''")),
+                line_count=_SUGGESTED,
+            ),
+            actor=actor,
+            within=population.registry([lines]),
+        ).rows
+        return [Reader(str(row[1]), "", int(row[0])) for row in rows]
     person = reading.person_schema(mapping)
     if not address or person is None:
         return []
@@ -143,7 +156,7 @@ def _people(delivery: Delivery, actor: Actor, where: tuple[Condition, ...]) -> l
     selected = [Field("@id"), Field(address)]
     if name:
         selected.append(Field(f"[{steps}/{name}]" if steps else name))
-    rows: list[tuple[Any, ...]] = query.run(
+    rows = query.run(
         QueryDef(
             mapping.schema,
             select=tuple(selected),
@@ -155,8 +168,14 @@ def _people(delivery: Delivery, actor: Actor, where: tuple[Condition, ...]) -> l
     return [Reader(str(row[1]), str(row[2] or "") if name else "", int(row[0])) for row in rows]
 
 
-def _address(delivery: Delivery) -> str:
+def _address(delivery: Delivery, actor: Actor) -> str:
     kind = {Channel.EMAIL: "email", Channel.SMS: "mobile"}.get(Channel(delivery.message_type), "")
+    if kind and file_target.concerns(delivery.mapping):
+        lines = data(delivery, actor)
+        try:
+            return f"[@{file_target.column(delivery, lines, kind).attribute}]" if lines else ""
+        except Invalid:
+            return ""  # told by the analysis
     return str(delivery.mapping.addresses.get(kind, ""))
 
 
@@ -180,7 +199,7 @@ def data(delivery: Delivery, actor: Actor) -> Population | None:
     """Return the data of the workflow that the delivery gets, as far as they are there and the actor may see
     them.
     """
-    table = targeting.read(delivery.targeting, proof=delivery.fcp).table
+    table = file_target.table_of(delivery)
     stored = population.stored(table) if table else None
     if stored is None or not access.visible(actor).filter(pk=stored[1]).exists():
         return None

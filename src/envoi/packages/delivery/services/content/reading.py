@@ -221,8 +221,9 @@ def _expressions(path: str, mapping: DeliveryMapping, known: Registry, actor: Ac
     """
     root, _dot, rest = path.partition(".")
     dimension = known.schemas.get(mapping.schema)
-    if root == TARGET_DATA:
-        return _of_data(path, rest, known)
+    if root == TARGET_DATA or (root == "recipient" and not mapping.schema):
+        # Of the lines of a file all data are such.
+        return _of_data(root, rest, known)
     if dimension is not None and root == "recipient":
         steps = tuple(filter(None, mapping.recipient_path.split("/")))
     elif dimension is not None and root == dimension.local_name:
@@ -250,16 +251,14 @@ def _expressions(path: str, mapping: DeliveryMapping, known: Registry, actor: Ac
     return {f"{root}.{read}": _joined(steps, inner)}
 
 
-def _of_data(path: str, rest: str, known: Registry) -> dict[str, str] | None:
+def _of_data(root: str, rest: str, known: Registry) -> dict[str, str] | None:
     schema = known.schemas.get(DATA)
     if schema is None:
         return None
     if not rest:
-        return {
-            f"{TARGET_DATA}.{name}": f"[{TARGET_DATA}/@{name}]" for name in schema.attributes if name != "id"
-        }
+        return {f"{root}.{name}": f"[{TARGET_DATA}/@{name}]" for name in schema.attributes if name != "id"}
     name = rest.partition(".")[0]
-    return {f"{TARGET_DATA}.{name}": f"[{TARGET_DATA}/@{name}]"} if name in schema.attributes else None
+    return {f"{root}.{name}": f"[{TARGET_DATA}/@{name}]"} if name in schema.attributes else None
 
 
 def _attribute(parts: Sequence[str], start: Schema, known: Registry, path: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ Which profile that is depends on the seed and the run alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
@@ -29,14 +30,7 @@ def data(
     run: DeliveryRun, delivery: Delivery, found: Statement, *, actor: Actor
 ) -> Iterator[tuple[int, list[Any]]]:
     """Yield the number of each seed's message and its values for the columns of the statement, packed."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT id, -target_id FROM {quoted(log_tables.table("broad_log", run.storage))}
-                WHERE run_id = %s AND status = %s AND flags & %s <> 0 AND target_id < 0
-                ORDER BY id""",  # noqa: S608 quoted
-            [run.pk, MessageStatus.PENDING, Flag.SEED],
-        )
-        messages: dict[int, int] = dict(cursor.fetchall())
+    messages = _messages(run)
     if not messages:
         return
     own = own_data(sorted(set(messages.values())), delivery.mapping, found, actor=actor)
@@ -51,6 +45,24 @@ def data(
                 for index in range(len(found.columns))
             ],
         )
+
+
+@dataclass(frozen=True)
+class Lent:
+    """Messages of the run `run_id` whose readers' data seeds are shown."""
+
+    run_id: int
+    messages: list[int]
+
+
+def lent_by_parent(run: DeliveryRun, delivery: Delivery) -> Lent | None:
+    """Return whose data the seeds of a proof are shown when its own run has nobody who could lend any."""
+    parent = delivery.parent
+    numbers = sorted(_messages(run).values())
+    if parent is None or not parent.run_id or not numbers or _drawn(run.pk, run.storage, run.pk, numbers):
+        return None
+    drawn = _drawn(parent.run_id, parent.mapping.storage, run.pk, numbers)
+    return Lent(parent.run_id, sorted(set(drawn.values()))) if drawn else None
 
 
 def own_data(
@@ -74,6 +86,18 @@ def own_data(
         actor=actor,
     ).rows
     return {int(row[0]): dict(zip(columns, row[1:], strict=True)) for row in rows}
+
+
+def _messages(run: DeliveryRun) -> dict[int, int]:
+    """Return the seed of each message to one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT id, -target_id FROM {quoted(log_tables.table("broad_log", run.storage))}
+                WHERE run_id = %s AND status = %s AND flags & %s <> 0 AND target_id < 0
+                ORDER BY id""",  # noqa: S608 quoted
+            [run.pk, MessageStatus.PENDING, Flag.SEED],
+        )
+        return dict(cursor.fetchall())
 
 
 def _expression(path: str, roots: tuple[str, str], schema: Schema) -> str:

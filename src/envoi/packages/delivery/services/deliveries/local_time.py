@@ -18,11 +18,11 @@ from django.db.models import Max
 from envoi.engine import targeting
 from envoi.kernel import query
 from envoi.kernel.big_tables import reserve_ids
-from envoi.kernel.query import Field, QueryDef
+from envoi.kernel.query import Condition, Field, QueryDef
 from envoi.kernel.query.scope import quoted
 from envoi.kernel.rights import internal
 from envoi.packages.delivery.models import Country, Delivery, DeliveryPart, DeliveryRun, Flag, MessageStatus
-from envoi.packages.delivery.services import log_tables
+from envoi.packages.delivery.services import file_target, log_tables
 from envoi.packages.delivery.services.deliveries.sending import Sending
 from envoi.packages.delivery.services.deliveries.waves import Wave
 
@@ -79,8 +79,13 @@ def spread(run: DeliveryRun, delivery: Delivery, said: Sending, waves: Sequence[
     log = quoted(log_tables.partition("broad_log", run.storage, run.pk))
     path = delivery.mapping.recipient_path
     country = f"[{path}/location/@countryCode]" if path else "[location/@countryCode]"
+    known = QueryDef(
+        delivery.mapping.schema, select=(Field("@id"), Field(country)), line_count=targeting.EVERY
+    )
+    # Of the lines of a file nobody knows the country.
+    nobody = QueryDef("nms:recipient", select=(Field("@id"), Field("''")), where=(Condition("@id < 0"),))
     people = query.compile(
-        QueryDef(delivery.mapping.schema, select=(Field("@id"), Field(country)), line_count=targeting.EVERY),
+        nobody if file_target.concerns(delivery.mapping) else known,
         actor=internal(),
         now=run.started_at,
     )

@@ -17,6 +17,7 @@ from typing import Any, Literal, cast
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from envoi.engine import population
 from envoi.kernel import query
 from envoi.kernel.errors import Conflict, Invalid
 from envoi.kernel.query import Field, QueryDef
@@ -32,7 +33,7 @@ from envoi.packages.delivery.models import (
     RunStep,
     SeedMember,
 )
-from envoi.packages.delivery.services import log_tables
+from envoi.packages.delivery.services import file_target, log_tables
 from envoi.packages.delivery.services.deliveries import job_log, records, sending, states, targeting
 
 Mode = Literal["target", "substitution", "seeds", "target+seeds"]
@@ -177,6 +178,7 @@ def _profiles(delivery: Delivery, chosen: Sequence[int], addresses: list[str], a
 def _candidates(delivery: Delivery, actor: Actor) -> list[int]:
     """Return some profiles of the target: of the latest analysis, else those that the filter finds."""
     run = DeliveryRun.objects.filter(pk=delivery.run_id, step=RunStep.READY).first()
+    of_file = file_target.concerns(delivery.mapping)
     if run is not None and delivery.status not in states.ANALYSED:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -186,12 +188,18 @@ def _candidates(delivery: Delivery, actor: Actor) -> list[int]:
                 [run.pk, int(Flag.SEED), _CANDIDATES],
             )
             if found := [int(number) for (number,) in cursor.fetchall()]:
-                return found
+                # Those of a file are chosen by their lines.
+                return [file_target.line(each) for each in found] if of_file else found
     said = targeting.read(delivery.targeting)
+    lines = file_target.source(delivery, actor=actor) if of_file else None
     definition = QueryDef(
-        delivery.mapping.schema, select=(Field("@id"),), where=said.where or (), line_count=_CANDIDATES
+        lines.schema if lines else delivery.mapping.schema,
+        select=(Field("@id"),),
+        where=said.where or (),
+        line_count=_CANDIDATES,
     )
-    return [int(row[0]) for row in query.run(definition, actor=actor).rows]
+    within = population.registry([lines]) if lines else None
+    return [int(row[0]) for row in query.run(definition, actor=actor, within=within).rows]
 
 
 def _way(said: Mapping[str, Any]) -> dict[str, Any]:

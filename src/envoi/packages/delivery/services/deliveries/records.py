@@ -26,6 +26,7 @@ from envoi.packages.delivery.models import (
     Typology,
     ValidationMode,
 )
+from envoi.packages.delivery.services import mappings
 from envoi.packages.delivery.services.content import settings as content_settings
 from envoi.packages.delivery.services.content import translating
 from envoi.packages.delivery.services.deliveries import approvals, job_log, sending, states, targeting
@@ -54,8 +55,8 @@ CHANGEABLE = CONTENT | frozenset(
         "typology_id", "weight",
     }
 )  # fmt: skip
-FIRST = frozenset({"kind", "parent_id", "workflow_id", "operation_id"})
-"""Properties that are given when it is made, and stay."""
+FIRST = frozenset({"kind", "parent_id", "workflow_id", "operation_id", "mapping"})
+"""Properties that are given when it is made, and stay; `mapping` by its internal name."""
 _ANEW = CONTENT | frozenset(
     {
         "contact_date", "batch_quantity", "exclusion_log", "targeting", "extraction", "variables",
@@ -109,6 +110,8 @@ def create(
     first = {name: values.pop(name) for name in FIRST & values.keys()}
     if "kind" in first:
         first["kind"] = _one_of(Kind, first["kind"])
+    if "mapping" in first:
+        first["mapping"] = mappings.find(str(first["mapping"]))
     given = _checked({"label": label or template.label, **values}, proof=proof) | first
     with transaction.atomic(), connection.cursor() as cursor:
         if name and Delivery.objects.filter(internal_name=name).exists():

@@ -1,14 +1,15 @@
 """Whom a delivery is for, as it is kept with it: JSON on the outside, checked values on the inside.
 
-    {"filter": …, "lists": ["news"], "table": "wkf12_3",
+    {"filter": …, "lists": ["news"], "table": "wkf12_3", "columns": {"email": "mail"},
      "exclude": {"doubles": true, "denylisted": true, "quarantined": true, "limit": 0},
      "seeds": {"ids": [4], "folders": ["seedAddresses"], "filter": …},
      "addresses": ["ann@example.org"],
      "control": {"percent": 5 | "number": 100, "method": "random" | "sorted", "sort": [{"expr": "@created"}]}}
 
 `filter` is an expression or the `where` of a query definition; `lists` and `table`, a population of a
-workflow, add to it. `addresses`, of a proof, stand in for those of the target
-(delivery.md §2.11). What is not said is not used, except the switches of `exclude`, which are on; a proof has
+workflow, add to it. On the mapping of external files the population is the target, `filter` narrows it,
+and `columns` says which of its columns holds an address. `addresses`, of a proof, stand in for those of the
+target (delivery.md §2.11). What is not said is not used, except the switches of `exclude`, which are on; a proof has
 them off (delivery.md §2.6).
 """
 
@@ -24,6 +25,8 @@ from envoi.kernel.errors import Invalid
 from envoi.kernel.query import Condition, Field
 
 METHODS = ("random", "sorted")
+KINDS = {"email", "mobile", "phone", "postal", "fax"}
+"""What a mapping calls the addresses of channels."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,19 @@ class Targeting:
     exclude: Exclude
     seeds: Seeds
     control: Control | None
+    columns: tuple[tuple[str, str], ...] = ()
+    """Of an external file: what a mapping calls an address, and the column that holds it."""
     addresses: tuple[str, ...] = ()
     """Of a proof: addresses that its messages go to in place of the profiles' own, one each in turn."""
 
 
 def read(said: Mapping[str, Any], *, proof: bool = False) -> Targeting:
     """Return what is said. Raises Invalid, naming the place of what is wrong."""
-    _known(said, "", {"filter", "lists", "table", "exclude", "seeds", "control", "addresses"})
+    _known(said, "", {"filter", "lists", "table", "columns", "exclude", "seeds", "control", "addresses"})
     exclude = _object(said.get("exclude"), "exclude", {"doubles", "denylisted", "quarantined", "limit"})
     seeds = _object(said.get("seeds"), "seeds", {"ids", "folders", "filter"})
     control = _object(said.get("control"), "control", {"percent", "number", "method", "sort"})
+    columns = _object(said.get("columns"), "columns", KINDS)
     return Targeting(
         where=conditions(said["filter"], "filter") if said.get("filter") not in (None, "", {}) else None,
         lists=_texts(said.get("lists"), "lists"),
@@ -92,6 +98,7 @@ def read(said: Mapping[str, Any], *, proof: bool = False) -> Targeting:
             where=conditions(seeds["filter"], "seeds/filter") if seeds.get("filter") else (),
         ),
         control=_control(control) if control else None,
+        columns=tuple((name, str(each)) for name, each in columns.items() if each),
         addresses=_texts(said.get("addresses"), "addresses") if proof else (),
     )
 

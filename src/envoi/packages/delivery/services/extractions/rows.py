@@ -19,7 +19,7 @@ from envoi.kernel.query.scope import quoted
 from envoi.kernel.registry import Registry
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.models import DeliveryRun, Flag, MessageStatus
-from envoi.packages.delivery.services import log_tables
+from envoi.packages.delivery.services import file_target, log_tables
 from envoi.packages.delivery.services.extractions.definition import Extraction
 
 SCHEMA = "temp:extraction"
@@ -89,10 +89,11 @@ def drop(table: Table) -> None:
 def _people(run: DeliveryRun, name: str) -> tuple[str, Registry]:
     """Make a table of those who have a message, with the data that came along when a workflow chose them."""
     log = log_tables.partition("broad_log", run.storage, run.pk)
-    stored = population.stored(str(run.delivery.targeting.get("table") or ""))
+    stored = population.stored(file_target.table_of(run.delivery))
+    key = file_target.key(run.delivery.mapping, run.pk, "p.id")
     columns = stored[0].columns if stored else ()
     carried = "".join(f", p.{quoted(each.column)}" for each in columns)
-    joined = f" JOIN {quoted(stored[0].table)} p ON p.id = b.target_id" if stored else ""
+    joined = f" JOIN {quoted(stored[0].table)} p ON {key} = b.target_id" if stored else ""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""CREATE TABLE {quoted(name)} AS SELECT b.target_id AS id{carried}

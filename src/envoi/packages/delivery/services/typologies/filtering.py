@@ -60,6 +60,8 @@ def clauses(rules: Sequence[TypologyRule], mapping: DeliveryMapping, *, now: dat
 
 def person_of(mapping: DeliveryMapping) -> str:
     """Return the schema of the person that the rows of a mapping lead to; empty when it is the dimension."""
+    if not mapping.schema:
+        return ""
     at = registry.fresh()[mapping.schema]
     steps = [step for step in mapping.recipient_path.split("/") if step]
     for step in steps:
