@@ -4,6 +4,7 @@ from django.conf import settings as django_settings
 
 from envoi.kernel import clock
 from envoi.packages.delivery.services.content import blocks, tracking
+from envoi.packages.delivery.services.content.attachments import purge_attachments
 from envoi.packages.delivery.services.content.freezing import forget, freeze, written
 from envoi.packages.delivery.services.content.frozen import Content, Rendered, Row, load
 from envoi.packages.delivery.services.content.templates import CannotRender, TooLong
@@ -18,6 +19,7 @@ __all__ = [
     "freeze",
     "load",
     "plant",
+    "purge_attachments",
     "trackable",
     "written",
 ]

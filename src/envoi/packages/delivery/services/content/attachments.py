@@ -2,13 +2,14 @@
 
 import mimetypes
 from collections.abc import Sequence
+from datetime import timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from envoi.kernel import clock
 from envoi.kernel.errors import Invalid, NotFound
-from envoi.kernel.rights import Actor
+from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.models import Delivery, DeliveryAttachment
 from envoi.packages.delivery.services.content import settings
 from envoi.packages.delivery.services.deliveries import records
@@ -16,6 +17,8 @@ from envoi.packages.delivery.services.sending.mime import Attachment, Skeleton
 
 MOST = 10 * 1024 * 1024
 """Bytes of one file; mail servers refuse what is larger."""
+_YOUNG = timedelta(days=1)
+_BATCH = 100
 _RUNS = (".exe", ".bat", ".cmd", ".com", ".js", ".scr", ".vbs", ".msi", ".jar", ".ps1")
 
 
@@ -70,6 +73,38 @@ def carried(numbers: Sequence[int]) -> tuple[Attachment, ...]:
         for each in numbers
         if each in found
     )
+
+
+def purge_attachments(*, actor: Actor) -> int:
+    """Delete files that no content names any more, of a delivery or of an analysis; returns how many.
+
+    Called by the nightly cleanup, outside a transaction; safe to run at any time. What was attached or taken
+    away in the last day stays, since a copy may be in the making. Raises NotAllowed without ADMINISTRATION.
+    """
+    actor.require(Right.ADMINISTRATION, to=_("clean up deliveries"))
+    since, gone = clock.now() - _YOUNG, 0
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                """DELETE FROM nms_delivery_attachment WHERE delivery_attachment_id IN (
+                     SELECT a.delivery_attachment_id FROM nms_delivery_attachment a
+                     LEFT JOIN nms_delivery d ON d.delivery_id = a.delivery_id AND d.delete_status = 0
+                     WHERE a.created_at < %(since)s AND coalesce(d.modified_at < %(since)s, true)
+                       AND a.delivery_attachment_id NOT IN (
+                         SELECT number::bigint FROM nms_delivery n CROSS JOIN LATERAL
+                           jsonb_array_elements_text(n.content->'attachments') AS number
+                         WHERE n.delete_status = 0 AND jsonb_typeof(n.content->'attachments') = 'array'
+                         UNION ALL
+                         SELECT number::bigint FROM nms_delivery_content c JOIN nms_delivery n
+                           ON n.delivery_id = c.delivery_id AND n.delete_status = 0 CROSS JOIN LATERAL
+                           jsonb_array_elements_text(c.settings->'said'->'attachments') AS number
+                         WHERE jsonb_typeof(c.settings->'said'->'attachments') = 'array')
+                     ORDER BY a.delivery_attachment_id LIMIT %(most)s)""",
+                {"since": since, "most": _BATCH},
+            )
+            gone += cursor.rowcount
+            if cursor.rowcount < _BATCH:
+                return gone
 
 
 def _change(delivery: Delivery, numbers: tuple[int, ...], actor: Actor) -> None:

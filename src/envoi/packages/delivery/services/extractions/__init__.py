@@ -8,6 +8,7 @@ is finished.
 from envoi.packages.delivery.services.extractions.definition import Extraction, read
 from envoi.packages.delivery.services.extractions.handing import again, hand
 from envoi.packages.delivery.services.extractions.making import begin, made, make, path_of, preview, reject
+from envoi.packages.delivery.services.extractions.purging import purge
 
 __all__ = [
     "Extraction",
@@ -18,6 +19,7 @@ __all__ = [
     "make",
     "path_of",
     "preview",
+    "purge",
     "read",
     "reject",
 ]

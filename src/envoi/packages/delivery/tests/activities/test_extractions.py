@@ -152,6 +152,25 @@ def test_a_letter_becomes_a_file_and_its_messages_are_sent_with_it(clock: Any) -
     assert not DeliveryPart.objects.filter(delivery=delivery).exists()
 
 
+def test_files_of_deleted_deliveries_go(clock: Any) -> None:
+    people("Ana")
+    delivery, other = make({"columns": COLUMNS, "file": "a.csv"}), make({"columns": COLUMNS, "file": "b.csv"})
+    for each in (delivery, other):
+        analysed(each)
+    work(delivery, other)
+    place = Path(django_settings.ENVOI.home) / "extractions"
+    (place / "999999999").mkdir()
+    assert content(delivery)
+    assert extractions.purge(actor=admin_actor()) >= 1
+    assert content(delivery), "what is in use stays"
+    assert content(other)
+    Delivery.objects.filter(pk=other.pk).update(delete_status=1)
+    assert extractions.purge(actor=admin_actor()) == 1
+    assert not (place / str(other.run_id)).exists()
+    assert not (place / "999999999").exists()
+    assert (content(delivery) != b"", extractions.purge(actor=admin_actor())) == (True, 0)
+
+
 def test_who_repeats_a_step_changes_nothing(clock: Any) -> None:
     """The file, the hand-over and what follows of it are made again after a crash, and are the same."""
     people("One", "Two")

@@ -1,6 +1,7 @@
 """The tab Content, the preview in its frame, and the personalization blocks."""
 
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -9,10 +10,20 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from envoi.kernel import clock as product_clock
+from envoi.kernel.errors import NotAllowed
 from envoi.kernel.rights import actor_of
-from envoi.kernel.testing import make_operator
+from envoi.kernel.testing import admin_actor, make_operator
 from envoi.kernel.writing import write
-from envoi.packages.delivery.models import Delivery, DeliveryState, IncludeView
+from envoi.packages.delivery.models import (
+    Delivery,
+    DeliveryAttachment,
+    DeliveryContent,
+    DeliveryRun,
+    DeliveryState,
+    IncludeView,
+)
+from envoi.packages.delivery.services import content, deliveries
 from envoi.packages.delivery.services.content import attachments
 from envoi.packages.delivery.testing import make_delivery, make_recipients
 
@@ -117,6 +128,32 @@ def test_files_are_attached_and_detached() -> None:
     assert "The file is not attached any more." in words(answer)
     assert client.post(place(delivery), {"do": "detach", "number": made.pk}).status_code == 400
     assert client.post(place(delivery), {"do": "attach"}).status_code == 400
+
+
+def test_files_that_nothing_names_are_deleted_after_a_day(clock: Any) -> None:
+    actor = admin_actor()
+    delivery = make_delivery()
+    kept, frozen, gone = (attachments.add(delivery, f"{n}.pdf", b"%PDF", actor=actor) for n in range(3))
+    copied = deliveries.create(delivery, actor=actor)
+    for each in (kept, frozen, gone):
+        attachments.remove(delivery, each.pk, actor=actor)
+    for each in (frozen, gone):
+        attachments.remove(copied, each.pk, actor=actor)
+    run = DeliveryRun.objects.create(delivery=copied, storage="rcp", started_at=product_clock.now())
+    DeliveryContent.objects.create(
+        run=run,
+        delivery=copied,
+        frozen_at=product_clock.now(),
+        settings={"said": {"attachments": [frozen.pk]}},
+    )
+    assert content.purge_attachments(actor=actor) == 0
+    clock.move_to(product_clock.now() + timedelta(days=2))
+    assert content.purge_attachments(actor=actor) == 1
+    assert set(DeliveryAttachment.objects.values_list("pk", flat=True)) == {kept.pk, frozen.pk}
+    deliveries.delete(copied, actor=actor)
+    assert (content.purge_attachments(actor=actor), content.purge_attachments(actor=actor)) == (2, 0)
+    with pytest.raises(NotAllowed):
+        content.purge_attachments(actor=actor_of(make_operator("ann", ("PREPARE DELIVERIES",))))
 
 
 def test_blocks_are_records_that_operators_may_write() -> None:
