@@ -86,6 +86,12 @@ def source(delivery: Delivery, *, actor: Actor) -> Population:
     return found
 
 
+def seed_address(kind: str) -> str:
+    """Return the expression of an address of this kind over seed addresses."""
+    element, _slash, name = _HEADERS[kind].rpartition("/")
+    return f"[{element}/@{name}]" if element else f"@{name}"
+
+
 def column(delivery: Delivery, lines: Population, kind: str) -> Column:
     """Return the column that holds an address: the one that the target of the delivery names, or the mapping,
     else the first one that is called like it. `kind` is what a mapping calls the address.

@@ -9,6 +9,7 @@ from django.db import connection
 
 from envoi.kernel.query.scope import quoted
 from envoi.packages.delivery.models import DeliveryRun, FailureReason
+from envoi.packages.delivery.services import file_target
 from envoi.packages.delivery.services.analysis import target
 from envoi.packages.delivery.services.deliveries.targeting import Control
 
@@ -36,7 +37,9 @@ def control(run: DeliveryRun, wanted: Control, available: int) -> int:
 
 
 def _drawn(run: DeliveryRun, purpose: int) -> str:
-    return f"hashint8extended(id, {run.delivery_id * 2 + purpose})"
+    # The target of a line is of one run, the line is not.
+    line = f"id - ({file_target.base(run.pk)})" if file_target.concerns(run.delivery.mapping) else "id"
+    return f"hashint8extended({line}, {run.delivery_id * 2 + purpose})"
 
 
 def _mark(run: DeliveryRun, reason: FailureReason, order: str, which: str) -> int:

@@ -9,8 +9,8 @@
 `filter` is an expression or the `where` of a query definition; `lists` and `table`, a population of a
 workflow, add to it. On the mapping of external files the population is the target, `filter` narrows it,
 and `columns` says which of its columns holds an address. `addresses`, of a proof, stand in for those of the
-target (delivery.md §2.11). What is not said is not used, except the switches of `exclude`, which are on; a proof has
-them off (delivery.md §2.6).
+target (delivery.md §2.11). What is not said is not used, except the switches of `exclude`, which are on; a
+proof has them off (delivery.md §2.6).
 """
 
 from collections.abc import Mapping

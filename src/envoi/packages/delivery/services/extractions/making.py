@@ -155,6 +155,7 @@ def preview(run: DeliveryRun, delivery: Delivery, most: int = SHOWN) -> list[lis
 
 def _write(run: DeliveryRun, said: Extraction, actor: Actor) -> Made:
     provider.of(said, Channel(run.delivery.message_type), actor=actor)
+    said = rows.settled(run, said, actor=actor)
     table = rows.make(run, said, actor=actor)
     _forget(run)
     folder = _folder(run)

@@ -5,7 +5,7 @@ out over their own table; what that lacks is taken from somebody drawn among the
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import psycopg
@@ -19,8 +19,8 @@ from envoi.kernel.query.scope import quoted
 from envoi.kernel.registry import Registry
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.models import DeliveryRun, Flag, MessageStatus
-from envoi.packages.delivery.services import file_target, log_tables
-from envoi.packages.delivery.services.extractions.definition import Extraction
+from envoi.packages.delivery.services import channels, file_target, log_tables
+from envoi.packages.delivery.services.extractions.definition import Column, Extraction
 
 SCHEMA = "temp:extraction"
 HELD = 2000
@@ -37,6 +37,17 @@ class Table:
     columns: tuple[str, ...]
     order: str
     rows: int
+
+
+def settled(run: DeliveryRun, said: Extraction, *, actor: Actor) -> Extraction:
+    """Return what the file of a run is like: that of an external file has the columns of this unless others
+    are chosen. Raises Conflict when the population is gone.
+    """
+    if not file_target.concerns(run.delivery.mapping) or not all(each.own for each in said.columns):
+        return said
+    lines = file_target.source(run.delivery, actor=actor)
+    columns = (Column(f"[@{each.attribute}]", each.label or each.attribute) for each in lines.columns)
+    return replace(said, columns=tuple(columns))
 
 
 def make(run: DeliveryRun, said: Extraction, *, actor: Actor) -> Table:
@@ -122,6 +133,12 @@ def _select(run: DeliveryRun, said: Extraction, *, people: bool) -> list[Field]:
 
 def _seeds(run: DeliveryRun, said: Extraction, name: str, columns: Sequence[str], actor: Actor) -> None:
     select = _select(run, said, people=False)
+    if file_target.concerns(run.delivery.mapping):
+        # A seed has an address of its own, and never that of somebody in the file.
+        lines, kind = file_target.source(run.delivery, actor=actor), channels.of(run.delivery.message_type)
+        address = file_target.column(run.delivery, lines, kind.address).attribute
+        own = Field(file_target.seed_address(kind.address))
+        select = [own if each.expr.strip("[]@") == address else each for each in select]
     known = [each if _compiles(each, actor) else None for each in select]
     compiled = query.compile(
         QueryDef(

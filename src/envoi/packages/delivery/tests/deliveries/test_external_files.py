@@ -36,6 +36,7 @@ from envoi.packages.delivery.services import (
     analysis,
     content,
     deliveries,
+    extractions,
     file_target,
     quarantine,
     suppression,
@@ -293,3 +294,34 @@ def test_what_cannot_be_the_target_is_refused(file: str, tmp_path: Path) -> None
     delivery = make_delivery({"table": file}, mapping="mapExternalFile")
     analysed(delivery)
     assert any("holds rows of nms:recipient" in each for each in told(delivery))
+
+
+def test_a_file_goes_on_to_a_provider_with_its_columns(file: str) -> None:
+    now = product_clock.now()
+    seed = SeedMember.objects.create(
+        label="Boss", phone="+33100000000", email="b@shop.example",
+        folder=Folder.objects.get(name="seedAddresses"), created_at=now, modified_at=now,
+    )  # fmt: skip
+    said = {
+        "table": file, "columns": {"phone": "contact"}, "filter": "@points > 6", "seeds": {"ids": [seed.pk]},
+    }  # fmt: skip
+    delivery = make_delivery(
+        said, template="phone", mapping="mapExternalFile",
+        extraction={"order": [{"expr": "@points"}], "seeds": "end"},
+    )  # fmt: skip
+    run = analysed(delivery)
+    for answer in background.lost.ask():
+        for name, number in answer:
+            background.carry_out(name, number)
+    run.refresh_from_db()
+    made = extractions.made(run)
+    assert made is not None, told(delivery)
+    text = extractions.path_of(run, made).read_text()
+    lines = text.split("\n")
+    assert [each.strip() for each in lines[:4]] == [
+        "Adresse e-mail,first,points", "Ann@One.Example,Ann,7", "zoe@one.example,Zoë,8", "no address,Eve,9",
+    ]  # fmt: skip
+    # A seed has its own address, and of the rest what somebody of the file has.
+    address, first, _points = lines[4].strip().split(",")
+    assert address.lstrip("'") == "+33100000000"
+    assert first in ("Ann", "Zoë", "Eve")
