@@ -54,6 +54,7 @@ from envoi.packages.delivery.services import (
     suppression,
     typologies,
 )
+from envoi.packages.delivery.services.mta import without
 from envoi.packages.delivery.services.qualification import rule_sets
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "confirmations",
     "imports",
     "ready_filters",
+    "without",
 ]  # imported so that outbox items, work of workers and filters are known
 IN_FOLDERS: tuple[type[Model], ...] = (Recipient, Visitor, SeedMember, Service, Group, Delivery)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from envoi.engine import background
 from envoi.kernel import clock as product_clock
 from envoi.kernel import options
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed
@@ -25,11 +26,12 @@ from envoi.packages.delivery.models import (
     JobLog,
     MessageStatus,
     Recipient,
+    SenderProcess,
     ValidationMode,
 )
 from envoi.packages.delivery.services import analysis, deliveries
 from envoi.packages.delivery.services.deliveries import local_time, scheduling, sending, waves
-from envoi.packages.delivery.services.mta import parts
+from envoi.packages.delivery.services.mta import parts, without
 from envoi.packages.delivery.testing import make_recipients
 
 pytestmark = pytest.mark.django_db
@@ -231,6 +233,29 @@ def test_waves_at_local_time_and_clocks_that_change(clock: Any) -> None:
     assert local_time.zone_of("AU") is not None
     assert local_time.zone_of("XX") is None
     assert str(local_time.zone_of("BR")) == "America/Sao_Paulo"
+
+
+def test_a_stop_takes_effect_though_no_sender_lives(clock: Any) -> None:
+    actor, delivery = admin_actor(), make(10)
+    run = confirmed(delivery)
+    parts.claim("j" * 32, most=1, now=product_clock.now())
+    delivery.refresh_from_db()
+    deliveries.stop(delivery, actor=actor)
+    assert without.asked() == [], "what a dead sender has in hand is settled on its host first"
+    DeliveryPart.objects.filter(delivery=delivery).update(journal="")
+    now = product_clock.now()
+    SenderProcess.objects.create(journal="k" * 32, host="h", pid=1, started_at=now, seen_at=now)
+    assert without.asked() == []
+    clock.move_to(now + timedelta(minutes=2))
+    (job,) = without.asked()
+    background.carry_out(*job)
+    background.carry_out(*job)
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.broad_end) == (S.STOPPED, product_clock.now())
+    statuses = set(BroadLogRcp.objects.filter(run_id=run.pk).values_list("status", flat=True))
+    assert statuses == {MessageStatus.CANCELLED}
+    assert not DeliveryPart.objects.filter(delivery=delivery).exists()
+    assert without.asked() == []
 
 
 def test_pause_resume_and_stop_are_asked_for_or_done_where_nobody_is_at_work() -> None:
