@@ -18,7 +18,7 @@ from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.console import delivery_tabs, timeline
 from envoi.packages.delivery.models import Delivery, DeliveryRun, DeliveryState, Typology
-from envoi.packages.delivery.services import deliveries, lists, typologies
+from envoi.packages.delivery.services import channels, deliveries, file_target, lists, typologies
 from envoi.packages.delivery.services.deliveries import states
 
 LISTS = 100
@@ -77,7 +77,8 @@ def _context(delivery: Delivery, run: DeliveryRun | None, actor: Actor) -> dict[
         "changes": writes and delivery.status in states.EDITABLE,
         "condition": said.get("filter") or "",
         "built": isinstance(said.get("filter"), dict),
-        "lists": _lists(delivery, actor),
+        "lists": [] if file_target.concerns(delivery.mapping) else _lists(delivery, actor),
+        "file": _file(delivery, actor) if file_target.concerns(delivery.mapping) else None,
         "limit": (said.get("exclude") or {}).get("limit") or "",
         "percent": control.get("percent", ""),
         "typologies": [
@@ -87,6 +88,21 @@ def _context(delivery: Delivery, run: DeliveryRun | None, actor: Actor) -> dict[
         "weight": "" if delivery.weight is None else delivery.weight,
         "further_control": bool(control) and ("percent" not in control or control.get("sort")),
     }
+
+
+def _file(delivery: Delivery, actor: Actor) -> dict[str, Any]:
+    """Return what is known of the file that a delivery is for: which of its columns holds the address."""
+    kind = channels.of(delivery.message_type).address
+    found: dict[str, Any] = {"kind": kind, "columns": [], "problem": "", "address": ""}
+    if not file_target.table_of(delivery):
+        return found
+    try:
+        lines = file_target.source(delivery, actor=actor)
+        found["columns"] = [(each.attribute, each.label or each.attribute) for each in lines.columns]
+        found["address"] = file_target.column(delivery, lines, kind).attribute
+    except (Invalid, Conflict) as refusal:
+        found["problem"] = str(refusal)
+    return found
 
 
 def _lists(delivery: Delivery, actor: Actor) -> list[tuple[str, str, bool]]:
@@ -116,6 +132,9 @@ def _targeting(request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
     if "filter" in given:
         said["filter"] = given["filter"].strip()
     said["lists"] = given.getlist("list")
+    if given.get("column") and file_target.concerns(delivery.mapping):
+        kind = channels.of(delivery.message_type).address
+        said["columns"] = {**(said.get("columns") or {}), kind: given["column"]}
     limit = given.get("limit", "").strip()
     if limit and not (limit.isascii() and limit.isdigit() and len(limit) < 10):
         raise Invalid(_("The greatest number of messages must be a whole number."))

@@ -325,3 +325,21 @@ def test_a_file_goes_on_to_a_provider_with_its_columns(file: str) -> None:
     address, first, _points = lines[4].strip().split(",")
     assert address.lstrip("'") == "+33100000000"
     assert first in ("Ann", "Zoë", "Eve")
+
+
+def test_the_page_of_the_target_says_which_column_holds_the_address(file: str) -> None:
+    delivery = make_delivery({"table": file}, mapping="mapExternalFile")
+    client = Client()
+    client.force_login(Operator.objects.get(name="admin"), "django.contrib.auth.backends.ModelBackend")
+    place = f"/deliveries/{delivery.pk}/target"
+    page = client.get(place).content.decode()
+    assert '<option value="contact" selected>Adresse e-mail</option>' in page
+    assert "columns of the file" in page
+    assert client.post(place, {"filter": "@points > 2", "column": "first"}).status_code == 302
+    delivery.refresh_from_db()
+    assert delivery.targeting == {
+        "table": file, "filter": "@points > 2", "columns": {"email": "first"}, "exclude": {"limit": 0},
+    }  # fmt: skip
+    assert '<option value="first" selected>' in client.get(place).content.decode()
+    empty = make_delivery({}, mapping="mapExternalFile")
+    assert "is a file that a workflow loads" in client.get(f"/deliveries/{empty.pk}/target").content.decode()
