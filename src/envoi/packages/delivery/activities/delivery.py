@@ -35,7 +35,8 @@ class DeliveryActivity(ActivityType):
 
     Has no way out of its own; one that is drawn carries the target on with `deliveryId`, one of the kind
     *complement* those who were left out. It is fired when the delivery was started, not when it was sent. An
-    analysis with errors fails the activity; a workflow that is resumed analyses anew.
+    analysis with errors fails the activity; a workflow that is resumed analyses anew. A population without a
+    dimension, such as a loaded file, makes a new delivery one to an external file, whatever the template.
     """
 
     type = "delivery"
