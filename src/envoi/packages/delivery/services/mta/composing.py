@@ -6,7 +6,6 @@ from envoi.kernel import clock
 from envoi.packages.delivery.services.content import Content, Row
 from envoi.packages.delivery.services.mta.runs import Run
 from envoi.packages.delivery.services.routing import Routing
-from envoi.packages.delivery.services.sending import dkim
 from envoi.packages.delivery.services.sending.mime import Head
 from envoi.packages.delivery.services.sending.outcomes import Message
 from envoi.packages.delivery.services.sending.sender import Item
@@ -63,18 +62,23 @@ def compose(found: Item) -> Message:
         unsubscribe_mail=rendered.unsubscribe_mail,
         extra=extra,
     )
-    data = job.content.skeleton(rendered).build(head, text=rendered.text, html=rendered.html)
-    if keys := job.routing.keys(head.from_address):
-        data = dkim.sign(data, keys, at=int(now.timestamp()))
+    made = job.content.skeleton(rendered).make(
+        head,
+        text=rendered.text,
+        html=rendered.html,
+        keys=job.routing.keys(head.from_address),
+        at=int(now.timestamp()),
+    )
     return Message(
         found.id,
         found.run,
         named,
         found.recipient,
-        data,
+        made.data,
         found.attempt,
         found.repeat,
         job.run.sending.verify,
+        made.dotted,
     )
 
 

@@ -113,10 +113,18 @@ def sign(message: bytes, keys: Sequence[Key], *, at: int) -> bytes:
     The message has CRLF lines. Raises Invalid when it has no From.
     """
     head, _, body = message.partition(b"\r\n\r\n")
+    return signatures(head, relaxed_body(body), keys, at=at) + message
+
+
+def signatures(head: bytes, body: bytes, keys: Sequence[Key], *, at: int) -> bytes:
+    """Return the fields that sign a message: `head` without the empty line, `body` in its relaxed form.
+
+    Raises Invalid when there is no From.
+    """
     fields = _fields(head)
     if "from" not in fields:
         raise Invalid("A message without From cannot be signed.")
-    body_hash = base64.b64encode(hashlib.sha256(relaxed_body(body)).digest())
+    body_hash = base64.b64encode(hashlib.sha256(body).digest())
     names: list[str] = []
     signed: list[bytes] = []
     for name in SIGNED:
@@ -127,7 +135,7 @@ def sign(message: bytes, keys: Sequence[Key], *, at: int) -> bytes:
     names += _ONCE_MORE
     content = b"".join(signed)
     listed = ":\r\n\t".join(":".join(names[start : start + 6]) for start in range(0, len(names), 6))
-    return b"".join(_signature(key, listed, body_hash, content, at) for key in keys) + message
+    return b"".join(_signature(key, listed, body_hash, content, at) for key in keys)
 
 
 def _signature(key: Key, listed: str, body_hash: bytes, content: bytes, at: int) -> bytes:
@@ -153,10 +161,20 @@ def _signature(key: Key, listed: str, body_hash: bytes, content: bytes, at: int)
 
 def relaxed_body(body: bytes) -> bytes:
     """Return a body as RFC 6376 §3.4.4 says; most need nothing, which is seen at once."""
-    if b"  " in body or b"\t" in body:
-        body = _BLANKS.sub(b" ", body)
-    if b" \r\n" in body:
-        body = _END_BLANKS.sub(b"\r\n", body)
+    return relaxed_end(relaxed_piece(body))
+
+
+def relaxed_piece(piece: bytes) -> bytes:
+    """Return whole lines of a body, or a line, with its blanks as they are signed."""
+    if b"  " in piece or b"\t" in piece:
+        piece = _BLANKS.sub(b" ", piece)
+    if b" \r\n" in piece:
+        piece = _END_BLANKS.sub(b"\r\n", piece)
+    return piece
+
+
+def relaxed_end(body: bytes) -> bytes:
+    """Return a body without empty lines at its end, and with an end to its last line."""
     if body.endswith(b"\r\n\r\n") or body == b"\r\n":
         body = body.rstrip(b"\r\n") + b"\r\n"
     elif body and not body.endswith(b"\r\n"):

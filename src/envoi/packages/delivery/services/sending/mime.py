@@ -1,5 +1,8 @@
 """A delivery's message as a skeleton with holes: what all share is made once, the rest for each recipient.
 
+Lines that messages have in common are encoded once too, and known for what a signature and SMTP ask of them,
+so that nobody looks through a whole message again.
+
 text | text and HTML (multipart/alternative) | with images inside (multipart/related) | with attachments
 (multipart/mixed). Lines end in CRLF and are shorter than 998 bytes whatever is put in; all is ASCII except
 addresses that are not.
@@ -7,15 +10,15 @@ addresses that are not.
 
 import binascii
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
 from envoi.kernel.errors import Invalid
-from envoi.packages.delivery.services.sending import headers
+from envoi.packages.delivery.services.sending import dkim, headers
 
-Encode = Callable[[bytes], bytes]
+_LINES_KEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,14 @@ class Head:
     extra: Sequence[tuple[str, str]] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A whole message. `dotted`: a line of it begins with a dot, which SMTP must double."""
+
+    data: bytes
+    dotted: bool
+
+
 class Skeleton:
     """The parts of a delivery's messages, precompiled."""
 
@@ -62,11 +73,10 @@ class Skeleton:
         """
         if not (text or html):
             raise Invalid("A message needs a text, an HTML, or both.")
-        encoders: dict[str, Encode] = {"quoted-printable": _quoted, "base64": _based}
+        encoders: dict[str, type[_Encoder]] = {"quoted-printable": _Quoted, "base64": _Based}
         if encoding not in encoders:
             raise Invalid(f"{encoding!r} is not an encoding of texts: {', '.join(encoders)}.")
-        self._encode = encoders[encoding]
-        self._wants = (text, html)
+        self._encoder = encoders[encoding]()
         body = _text("plain", encoding, 0) if text else _text("html", encoding, 1)
         related = [each for each in attachments if each.content_id]
         page = _text("html", encoding, 1)
@@ -79,16 +89,43 @@ class Skeleton:
         others = [each for each in attachments if not (each.content_id and html)]
         if others:
             body = _multipart("mixed", [body, *map(_file, others)])
-        self._pieces = _joined([b"MIME-Version: 1.0\r\n", *body])
+        first, *others = _joined([b"MIME-Version: 1.0\r\n", *body])
+        assert isinstance(first, bytes)  # noqa: S101 it begins with fields
+        self._fields, _, rest = first.partition(b"\r\n\r\n")
+        self._pieces = [rest, *others]
+        self._relaxed = [
+            dkim.relaxed_piece(piece) if isinstance(piece, bytes) else piece for piece in self._pieces
+        ]
+        self._dotted = any(b"\r\n." in b"\r\n" + piece for piece in self._pieces if isinstance(piece, bytes))
         self._dated: tuple[int, bytes] = (-1, b"")
+        self._known: dict[tuple[str, str, str], bytes] = {}
 
     def build(self, head: Head, *, text: str = "", html: str = "") -> bytes:
         """Return a whole message. Raises Invalid when an address is not one."""
-        texts = (text, html)
-        parts = [self._head(head)]
-        for piece in self._pieces:
-            parts.append(piece if isinstance(piece, bytes) else self._encode(_lines(texts[piece])))
-        return b"".join(parts)
+        return self.make(head, text=text, html=html).data
+
+    def make(
+        self, head: Head, *, text: str = "", html: str = "", keys: Sequence[dkim.Key] = (), at: int = 0
+    ) -> Made:
+        """Return a whole message, with a signature by each key above it; `at` is in seconds since 1970.
+
+        Raises Invalid when an address is not one.
+        """
+        encoded = [
+            self._encoder.encode(each) if wanted else None
+            for wanted, each in ((0 in self._pieces, text), (1 in self._pieces, html))
+        ]
+        body = [piece if isinstance(piece, bytes) else _hole(encoded, piece).data for piece in self._pieces]
+        fields = self._head(head) + self._fields
+        signed = b""
+        if keys:
+            relaxed = [
+                piece if isinstance(piece, bytes) else self._encoder.relaxed(_hole(encoded, piece))
+                for piece in self._relaxed
+            ]
+            signed = dkim.signatures(fields, dkim.relaxed_end(b"".join(relaxed)), keys, at=at)
+        dotted = self._dotted or any(each.dotted for each in encoded if each is not None)
+        return Made(b"".join((signed, fields, b"\r\n\r\n", *body)), dotted)
 
     def _head(self, head: Head) -> bytes:
         second = int(head.date.timestamp())
@@ -96,13 +133,13 @@ class Skeleton:
             self._dated = (second, f"Date: {format_datetime(head.date)}\r\n".encode("ascii"))
         lines = [
             self._dated[1],
-            headers.mailbox("From", head.from_name, head.from_address),
+            self._mailbox("From", head.from_name, head.from_address),
             headers.mailbox("To", head.to_name, head.to_address),
             headers.unstructured("Subject", head.subject),
             headers.field("Message-ID", f"<{head.message_id}>"),
         ]
         if head.reply_to:
-            lines.append(headers.mailbox("Reply-To", "", head.reply_to))
+            lines.append(self._mailbox("Reply-To", "", head.reply_to))
         ways = [f"<{way}>" for way in (head.unsubscribe, _mailto(head.unsubscribe_mail)) if way]
         if ways:
             lines.append(headers.field("List-Unsubscribe", ", ".join(ways)))
@@ -111,6 +148,16 @@ class Skeleton:
                 lines.append(b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
         lines.extend(headers.field(name, value) for name, value in head.extra)
         return b"".join(lines)
+
+    def _mailbox(self, name: str, display: str, address: str) -> bytes:
+        """Return a field that most messages share."""
+        key = (name, display, address)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _LINES_KEPT:
+                self._known.clear()
+            found = self._known[key] = headers.mailbox(name, display, address)
+        return found
 
 
 def _mailto(address: str) -> str:
@@ -174,17 +221,94 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
     return joined
 
 
-def _lines(text: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """A text as it stands in a message; `lines` of quoted-printable."""
+
+    data: bytes
+    dotted: bool = False
+    lines: tuple[bytes, ...] = ()
+
+
+class _Encoder:
+    """How texts are encoded."""
+
+    def encode(self, text: str) -> _Encoded:
+        """Return a text in whole lines of ASCII."""
+        raise NotImplementedError
+
+    def relaxed(self, encoded: _Encoded) -> bytes:
+        """Return the same as a signature takes it (RFC 6376 §3.4.4)."""
+        return encoded.data
+
+
+class _Quoted(_Encoder):
+    """Quoted-printable, each line once: most lines of a delivery's messages are the same in all."""
+
+    def __init__(self) -> None:
+        self._lines = _QuotedLines()
+        self._canonical = _RelaxedLines()
+
+    def encode(self, text: str) -> _Encoded:
+        if len(self._lines) > _LINES_KEPT:
+            self._lines.forget()
+        raw = _unix(text).split(b"\n")
+        lines = tuple(map(self._lines.__getitem__, raw))
+        dotted = bool(self._lines.dotted) and not self._lines.dotted.isdisjoint(raw)
+        return _Encoded(b"\r\n".join(lines), dotted, lines)
+
+    def relaxed(self, encoded: _Encoded) -> bytes:
+        if len(self._canonical) > _LINES_KEPT:
+            self._canonical.clear()
+        return b"\r\n".join(map(self._canonical.__getitem__, encoded.lines))
+
+
+class _Based(_Encoder):
+    """Base64, in which no line has a blank or begins with a dot."""
+
+    def encode(self, text: str) -> _Encoded:
+        return _Encoded(_based(_unix(text).replace(b"\n", b"\r\n")))
+
+
+class _QuotedLines(dict[bytes, bytes]):
+    """Line -> what it is in quoted-printable. `dotted`: those of which a line then begins with a dot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dotted: set[bytes] = set()
+
+    def __missing__(self, line: bytes) -> bytes:
+        made = self[line] = binascii.b2a_qp(line, istext=True).replace(b"\n", b"\r\n")
+        if b"\r\n." in b"\r\n" + made:
+            self.dotted.add(line)
+        return made
+
+    def forget(self) -> None:
+        """Let go of all lines."""
+        self.clear()
+        self.dotted.clear()
+
+
+class _RelaxedLines(dict[bytes, bytes]):
+    """Line of quoted-printable -> the same as a signature takes it."""
+
+    def __missing__(self, line: bytes) -> bytes:
+        made = self[line] = dkim.relaxed_piece(line)
+        return made
+
+
+def _hole(encoded: Sequence[_Encoded | None], number: int) -> _Encoded:
+    found = encoded[number]
+    assert found is not None  # noqa: S101 what has a hole was encoded
+    return found
+
+
+def _unix(text: str) -> bytes:
+    """Return a text in whole lines that end in LF."""
     data = text.encode("utf-8", "replace")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    data = data.replace(b"\n", b"\r\n")
-    return data if data.endswith(b"\r\n") else data + b"\r\n"
-
-
-def _quoted(data: bytes) -> bytes:
-    # b2a_qp takes the kind of its soft line breaks from the first line end that it meets: CRLF here.
-    return binascii.b2a_qp(data, istext=True)
+    return data if data.endswith(b"\n") else data + b"\n"
 
 
 def _based(data: bytes) -> bytes:

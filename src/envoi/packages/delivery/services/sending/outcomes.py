@@ -44,6 +44,8 @@ class Message:
     `id`: number of the broad log, `run`: of its run; `attempt` counts from 1; `repeat`: sent again though the
     server may have it already. `sender` and `recipient` are envelope addresses, domains in ASCII. `data` has
     CRLF lines and is not dot-stuffed. `verify`: the server is only asked whether it takes the recipient.
+    `dotted`: who made it knows that all its lines are whole, and whether one begins with a dot; None: it has
+    to be looked through.
     """
 
     id: int
@@ -54,6 +56,7 @@ class Message:
     attempt: int = 1
     repeat: bool = False
     verify: bool = False
+    dotted: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,7 @@ class Session(asyncio.Protocol):
                     end(known)
                     continue
                 following = self._look_ahead(current, take, end)
-                framed = frame(current.data)
+                framed = current.data + b".\r\n" if current.dotted is False else frame(current.data)
                 dot(current)
                 written = True
                 self.messages += 1
@@ -418,7 +418,7 @@ class Session(asyncio.Protocol):
             return Reply(0, "the address is not one", "5.1.3")
         if message.sender and not is_mailbox(message.sender):
             return Reply(0, "the return address is not one", "5.1.7")
-        if not _has_whole_lines(message.data):
+        if message.dotted is None and not _has_whole_lines(message.data):
             return Reply(0, "the message has lines that do not end in CRLF", "5.6.0")
         if _needs_utf8(message) and "SMTPUTF8" not in self._offers:
             return Reply(0, "the server takes no addresses beyond ASCII (SMTPUTF8)", "5.6.7")

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envoi.kernel.errors import Invalid
+from envoi.packages.delivery.services.sending import dkim
 from envoi.packages.delivery.services.sending.identity import Identity, Log
 from envoi.packages.delivery.services.sending.mime import Attachment, Head, Skeleton
 
@@ -195,3 +196,31 @@ def test_others_cannot_speak_for_a_log() -> None:
     assert IDENTITY.read("ana@there.example") is None
     assert IDENTITY.read("b-1-2-0000000000@x") is None
     assert "secret" not in repr(IDENTITY)
+
+
+TEXTS = st.lists(
+    st.one_of(
+        st.text(max_size=120), st.sampled_from([".", "..a", " ", "a \t", "=", "é" * 40, "x" * 75 + ".y"])
+    )
+).map("\n".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=TEXTS, page=TEXTS)
+def test_lines_encoded_once_are_what_the_whole_would_be(text: str, page: str) -> None:
+    skeleton = Skeleton(text=True, html=True)
+    key = dkim.read_key("example.org", "s", KEY)
+    for _time in range(2):  # the second time from what is kept
+        made = skeleton.make(head(), text=text, html=page, keys=[key], at=1)
+        plain = skeleton.build(head(), text=text, html=page)
+        assert made.data == dkim.sign(plain, [key], at=1)
+        assert made.dotted == (b"\r\n." in made.data)
+        check_lines(made.data)
+        parts = [part.get_payload(decode=True) for part in email.message_from_bytes(made.data).walk()][1:]
+        for part, wanted in zip(parts, (text, page), strict=True):
+            assert isinstance(part, bytes)
+            lines = wanted.encode("utf-8", "replace").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            assert part.replace(b"\r\n", b"\n").rstrip(b"\n") == lines.rstrip(b"\n")
+
+
+KEY = dkim.new_key("ed25519")
