@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Protocol
 
@@ -262,8 +263,7 @@ class Sender:
             self._ended(waiting.item, State.UNSENT, Stage.ROUTE, Reply(0, text))
             return
         # Addresses of ours that serve only some domains make destinations of their own.
-        serving = tuple(source.public_id for source in sources if source.serves(domain))
-        key = (tuple(sorted(host.name for host in route.hosts)), verified, serving)
+        key = _key(tuple(route.hosts), verified, tuple(sources), domain)
         destination = self._destinations.get(key)
         if destination is None:
             destination = self._destinations[key] = _Destination(key, route, domain, verified, sources)
@@ -556,6 +556,12 @@ async def _batches(items: Iterable[Item]) -> AsyncIterator[Sequence[Item]]:
     while batch := tuple(islice(source, _AT_ONCE)):
         yield batch
         await asyncio.sleep(0)
+
+
+@lru_cache(maxsize=1024)
+def _key(hosts: tuple[Host, ...], verified: bool, sources: tuple[Source, ...], domain: str) -> Hashable:
+    serving = tuple(source.public_id for source in sources if source.serves(domain))
+    return tuple(sorted(host.name for host in hosts)), verified, serving
 
 
 def _settle(waiter: asyncio.Future[None]) -> None:
