@@ -1,9 +1,12 @@
 """Deliveries to people who are in no table: the lines of a file that a workflow has loaded."""
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 
@@ -14,10 +17,11 @@ from envoi.engine.testing import lines, make_workflow, run_until_passive
 from envoi.engine.testing import start as begin
 from envoi.kernel import clock as product_clock
 from envoi.kernel import options, query
+from envoi.kernel.config import TrackingConfig
 from envoi.kernel.errors import Invalid
 from envoi.kernel.models import Folder, Operator
 from envoi.kernel.options import DataType
-from envoi.kernel.query import Field, QueryDef
+from envoi.kernel.query import Condition, Field, QueryDef
 from envoi.kernel.rights import Right, actor_of, internal
 from envoi.kernel.testing import admin_actor, make_operator
 from envoi.packages.delivery.models import (
@@ -198,8 +202,32 @@ def test_a_loaded_file_gets_messages(tmp_path: Path, clock: Any) -> None:
     assert (reached[0].dimension, [each.attribute for each in reached[0].columns]) == (
         "", ["contact", "first", "points"],
     )  # fmt: skip
+    # A delivery that is for this population of itself gives its lines to the next activity, too.
+    other = deliveries.create(
+        delivery,
+        actor=actor,
+        label="again",
+        targeting={"table": delivery.targeting["table"], "filter": "@points > 6"},
+    )
+    second = begin(
+        make_workflow(
+            (
+                Activity("start", "start", transitions=(Transition("transition", "send"),)),
+                send(*ways, source="explicit", delivery=other.internal_name, recipients="delivery"),
+                Activity("end", "end"),
+            ),
+            name="WKF_second", keep_results=True,
+        )
+    )  # fmt: skip
+    carry(second, clock)
+    (event,) = Event.objects.filter(source="send", transition="transition", workflow=second)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id FROM {event.variables['tableName']} ORDER BY id")
+        assert cursor.fetchall() == [(2,), (9,)]
     # The log is one like the others, bound by the folder of the delivery.
-    definition = QueryDef("nms:broadLogFile", select=(Field("@address"), Field("[delivery/@id]")))
+    definition = QueryDef(
+        "nms:broadLogFile", select=(Field("@address"),), where=(Condition(f"[delivery/@id] = {delivery.pk}"),)
+    )
     assert len(query.run(definition, actor=actor).rows) == 9
     client = Client()
     client.force_login(Operator.objects.get(name="admin"), "django.contrib.auth.backends.ModelBackend")
@@ -343,3 +371,25 @@ def test_the_page_of_the_target_says_which_column_holds_the_address(file: str) -
     assert '<option value="first" selected>' in client.get(place).content.decode()
     empty = make_delivery({}, mapping="mapExternalFile")
     assert "is a file that a workflow loads" in client.get(f"/deliveries/{empty.pk}/target").content.decode()
+
+
+def test_at_the_time_of_the_delivery_with_links_but_without_a_mirror_page(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the people of a file are, nobody knows; there is no row that a mirror page could be made of."""
+    config = replace(settings.ENVOI.config, tracking=TrackingConfig("https://t.example/"))
+    monkeypatch.setattr(settings, "ENVOI", replace(settings.ENVOI, config=config))
+    contact = product_clock.now() + timedelta(days=2)
+    delivery = make_delivery(
+        {"table": file}, mapping="mapExternalFile", contact_date=contact,
+        html_source="[{{ message.mirrorUrl }}]{% if message.mirrorUrl %}here{% endif %}"
+        '<a href="https://shop.example/?who={{ targetData.first }}">to the shop</a> unsubscribe',
+        sending={"local_time": True, "validity": {"duration": "5d"}},
+    )  # fmt: skip
+    run = analysed(delivery)
+    assert told(delivery) == []
+    assert {each.due_at for each in DeliveryPart.objects.filter(run=run)} == {contact}
+    loaded = content.load(run)
+    html = loaded.render(loaded.first()[0]).html
+    assert html.startswith('[]<a href="https://t.example/r/')
+    assert "here" not in html
