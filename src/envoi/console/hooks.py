@@ -47,6 +47,6 @@ class Pages:
 pages: Hook[[], Pages] = Hook("pages")
 """Asked while the addresses are built and for each page; an answer must be cheap and always the same."""
 opens: Hook[[Activity, Sequence[int], Actor], tuple[str, str] | None] = Hook("opens")
-"""`(activity, tasks, actor)`: (label, address) of what an activity of a workflow works on, from its tasks of this
-run, as far as the actor sees it; None for what is no business of the package.
+"""`(activity, tasks, actor)`: (label, address) of what an activity of a workflow works on, from its tasks of
+this run, as far as the actor sees it; None for what is no business of the package.
 """

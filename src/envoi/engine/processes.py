@@ -20,6 +20,14 @@ def mine() -> str:
     return f"{surroundings} {os.getpid()} {started}" if surroundings and started else ""
 
 
+def boot() -> str:
+    """Return which start of this machine it is; empty where the system does not say."""
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:
+        return ""
+
+
 def is_gone(process: str) -> bool:
     """Return whether a process has certainly ended; False for one of other surroundings, or unknown."""
     surroundings, _space, rest = process.rpartition(" ")

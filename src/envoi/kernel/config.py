@@ -103,7 +103,7 @@ class SendingConfig:
     bcc: str = ""
     """Where a copy of each message goes whose delivery asks for one."""
     sink: str = ""
-    """A host:port that gets the mail to all domains instead of their servers, so that nothing leaves a test."""
+    """A host:port that gets the mail to all domains in place of their servers: nothing leaves a test."""
 
 
 @dataclass(frozen=True)

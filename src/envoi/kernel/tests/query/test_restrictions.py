@@ -100,7 +100,7 @@ def people(db: None) -> tuple[Actor, Actor, Rows]:
     confined = make_operator("confined", rights=("ADMINISTRATION",), folder=shown)
     there = Maker(shown.folder_id, make_operator("there").pk)
     away = Maker(hidden.folder_id, make_operator("away").pk)
-    # Rows of some would be schemas of their own; the logs of target mappings are all like those of recipients.
+    # Rows of some would be schemas of their own; the logs of target mappings are like those of recipients.
     own = (each for each in registry.current() if not each.name.startswith("xtk:added"))
     for schema in (each for each in own if not each.place.startswith("the target mapping")):
         there.row(schema)

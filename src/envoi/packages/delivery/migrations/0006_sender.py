@@ -52,6 +52,7 @@ class Migration(migrations.Migration):
                 ('journal', models.CharField(max_length=32, primary_key=True, serialize=False)),
                 ('host', models.CharField(max_length=255)),
                 ('pid', models.IntegerField()),
+                ('boot', models.CharField(blank=True, db_default='', default='', max_length=64)),
                 ('started_at', models.DateTimeField()),
                 ('seen_at', models.DateTimeField()),
                 ('place', models.BigIntegerField(default=0)),

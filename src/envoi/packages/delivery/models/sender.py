@@ -13,6 +13,8 @@ class SenderProcess(models.Model):
     """Name of its file, without the ending; the lease of parts bears it."""
     host = models.CharField(max_length=255)
     pid = models.IntegerField()
+    boot = text(64)
+    """Which start of the host it belongs to: what a crash of the host took from the journal is not known."""
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
     place = models.BigIntegerField(default=0)
@@ -27,11 +29,12 @@ class SenderProcess(models.Model):
         text="@journal",
         labels={
             "pid": "Process",
+            "boot": "Start of the host",
             "seen_at": "Last seen",
             "place": "Settled bytes",
             "settled": "Settlements",
         },
-        read_only=frozenset({"journal", "host", "pid", "started_at", "seen_at", "place", "settled"}),
+        read_only=frozenset({"journal", "host", "pid", "boot", "started_at", "seen_at", "place", "settled"}),
     )
 
     class Meta:

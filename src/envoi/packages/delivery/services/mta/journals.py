@@ -10,6 +10,7 @@ from pathlib import Path
 
 from django.db import connection, transaction
 
+from envoi.engine import processes
 from envoi.packages.delivery.models import MessageStatus, SenderProcess
 from envoi.packages.delivery.services import log_tables
 from envoi.packages.delivery.services.mta import parts, retrying, settling
@@ -40,7 +41,12 @@ def folder(home: Path) -> Path:
 def register(journal: str, now: datetime) -> None:
     """Make a journal known, before anything is leased to it."""
     SenderProcess.objects.create(
-        journal=journal, host=socket.gethostname(), pid=os.getpid(), started_at=now, seen_at=now
+        journal=journal,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        boot=processes.boot(),
+        started_at=now,
+        seen_at=now,
     )
 
 
@@ -67,8 +73,10 @@ def forget(path: Path) -> None:
 def take_over(where: Path, runs: Runs, *, now: datetime) -> list[TakenOver]:
     """Settle the journals of dead senders of this host and free their parts.
 
-    A message that was begun and has no outcome is in doubt; all others of its parts are pending again.
+    A message that was begun and has no outcome is in doubt; all others of its parts are pending again. When
+    the host itself has crashed, lines of the journal may be lost: then all that has no outcome is in doubt.
     """
+    boot = processes.boot()
     found: list[TakenOver] = []
     for path in journals.abandoned(where):
         row = SenderProcess.objects.filter(pk=path.stem).first()
@@ -76,7 +84,9 @@ def take_over(where: Path, runs: Runs, *, now: datetime) -> list[TakenOver]:
             settling.settle(path, settling.Tail(), runs, now=now)
             with transaction.atomic():
                 settling.locked(path.stem, now)
-                doubts = list(_in_doubt(path))
+                doubts = (
+                    list(_in_doubt(path)) if row.boot == boot else _doubts_of_leases(path.stem, runs, now)
+                )
                 settling.apply(doubts, runs, now=now, again=timedelta(0))
                 freed = _end(path.stem)
             found.append(TakenOver(path.stem, freed, len(doubts)))
@@ -119,15 +129,18 @@ def give_up(host: str, runs: Runs, *, now: datetime) -> list[TakenOver]:
     for journal in SenderProcess.objects.filter(host=host).values_list("journal", flat=True):
         with transaction.atomic():
             SenderProcess.objects.filter(pk=journal).update(place=ALL)
-            doubts = [
-                _doubtful(run, id, attempts + 1, repeat, now)
-                for run, id, attempts, repeat in _leased(journal, runs)
-            ]
+            doubts = _doubts_of_leases(journal, runs, now)
             settling.apply(doubts, runs, now=now, again=timedelta(0))
             freed = parts.free_all(journal)
             SenderProcess.objects.filter(pk=journal).delete()
         found.append(TakenOver(journal, freed, len(doubts)))
     return found
+
+
+def _doubts_of_leases(journal: str, runs: Runs, now: datetime) -> list[Entry]:
+    return [
+        _doubtful(run, id, attempts + 1, repeat, now) for run, id, attempts, repeat in _leased(journal, runs)
+    ]
 
 
 def _leased(journal: str, runs: Runs) -> Iterator[tuple[int, int, int, bool]]:

@@ -30,9 +30,11 @@ from envoi.packages.delivery.models import (
     SenderProcess,
 )
 from envoi.packages.delivery.services import deliveries
+from envoi.packages.delivery.services.mta import journals
 from envoi.packages.delivery.services.mta import parts as part_leases
 from envoi.packages.delivery.services.mta.composing import REPEAT_HEADER
 from envoi.packages.delivery.services.routing import keys
+from envoi.packages.delivery.services.sending.journal import Journal
 from envoi.packages.delivery.tests.mta.stage import (
     DROP,
     QUICK,
@@ -338,3 +340,24 @@ def test_what_a_lost_host_held_is_in_doubt(committed_db: Any, sink: Sink, run_en
     ids = range(held.first_id, held.last_id + 1)
     assert marked == set(BroadLogRcp.objects.filter(broad_log_id__in=ids).values_list("address", flat=True))
     assert marked == set(BroadLogRcp.objects.filter(flags=4).values_list("address", flat=True))
+
+
+@pytest.mark.parametrize(("boot", "doubts"), [("another", 10), (None, 0)])
+def test_after_a_crash_of_the_host_all_that_was_leased_is_in_doubt(
+    committed_db: Any, sink: Sink, boot: str | None, doubts: int
+) -> None:
+    people(20)
+    delivery = confirmed(batch_quantity=10)
+    now = product_clock.now()
+    folder = journals.folder(committed_db.home)
+    lost = Journal(folder)
+    journals.register(lost.path.stem, now)
+    if boot is not None:
+        SenderProcess.objects.update(boot=boot)
+    with transaction.atomic():
+        part_leases.claim(lost.path.stem, most=5, now=now)
+    lost.close()  # its lock is free, as that of a process that has died
+    send(sink, state_is(delivery, S.FINISHED))
+    assert statuses(delivery) == {1: 20}
+    assert BroadLogRcp.objects.filter(flags=4).count() == doubts
+    assert sum(1 for each in sink.got if each.mail[REPEAT_HEADER]) == doubts
