@@ -30,6 +30,10 @@ OURS = {
     "spool",
     "imports",
     "exports",
+    "extractions",
+    "journals",
+    "archive",
+    "sink",
 }
 URL_EXAMPLE = (
     '# url = "postgresql://envoi@db.example.com/envoi"    # none: the embedded PostgreSQL, in this folder'

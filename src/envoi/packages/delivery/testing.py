@@ -189,7 +189,8 @@ def make_delivery(targeting: Any = None, *, template: str = "mail", **values: An
     actor = admin_actor()
     said = {"filter": "@id > 0"} if targeting is None else targeting
     found = deliveries.find(template, actor=actor)
-    return deliveries.create(found, actor=actor, targeting=said, **(CONTENT | values))
+    given: dict[str, Any] = CONTENT | values
+    return deliveries.create(found, actor=actor, targeting=said, **given)
 
 
 SERVERS_SAY = (

@@ -78,4 +78,4 @@ def notes(db: None, clock: Any) -> Iterator[SimpleNamespace]:
     allow(found.closed, owner)
     found.writer, found.admin = actor_of(writer), admin_actor()
     yield found
-    registry.reset(to=before)
+    registry.reset()
