@@ -18,23 +18,15 @@ from envoi.postgres.files import hand_over
 ALWAYS = "core_default"
 FINGERPRINT = "EnvoiKeyFingerprint"
 KEY_QUERY = "SELECT string_value FROM xtk_option WHERE name = %s"
+DATA = frozenset(
+    {
+        "archive", "exports", "extractions", "files", "imports", "inbound", "journals", "sink", "spool",
+        "static",
+    }
+)  # fmt: skip
+"""Folders that the processes of an instance fill."""
 # What the product itself puts into a folder; anything else in it belongs to somebody else.
-OURS = {
-    config.FILE_NAME,
-    "run",
-    "log",
-    "secrets",
-    "postgres",
-    "static",
-    "files",
-    "spool",
-    "imports",
-    "exports",
-    "extractions",
-    "journals",
-    "archive",
-    "sink",
-}
+OURS = DATA | {config.FILE_NAME, "run", "log", "secrets", "postgres"}
 URL_EXAMPLE = (
     '# url = "postgresql://envoi@db.example.com/envoi"    # none: the embedded PostgreSQL, in this folder'
 )

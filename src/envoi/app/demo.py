@@ -170,17 +170,7 @@ def _free_ports(count: int) -> list[int]:
 
 def _empty(home: Path, *, database: bool) -> None:
     """Take away what an earlier demonstration left: its database, its files, the logs of its processes."""
-    for name in (
-        "files",
-        "spool",
-        "static",
-        "imports",
-        "exports",
-        "extractions",
-        "archive",
-        "sink",
-        "journals",
-    ):
+    for name in creation.DATA:
         shutil.rmtree(home / name, ignore_errors=True)
     for log in (home / "log").glob("*.log*"):
         if not log.name.startswith("postgres"):
