@@ -40,7 +40,10 @@ def sender(context: Context, give_up: str | None) -> None:
 
 
 def _send(config: object) -> int:
-    import uvloop
+    try:
+        from uvloop import run
+    except ImportError:  # it is faster, and not there for every system
+        from asyncio import run
 
     from envoi.kernel.config import Config
     from envoi.kernel.errors import Broken
@@ -56,7 +59,7 @@ def _send(config: object) -> int:
         await process.run()
 
     try:
-        uvloop.run(send())
+        run(send())
     except Broken as error:
         logging.getLogger(__name__).error("%s", error)
         return 1

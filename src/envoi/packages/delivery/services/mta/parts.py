@@ -3,7 +3,7 @@
 The journal's name in a part is the lease: who holds its lock may send the part's messages, nobody else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,11 +33,19 @@ class Part:
     retry: bool
 
 
-def claim(journal: str, *, most: int, now: datetime, refused: Sequence[int] = ()) -> list[Part]:
+def claim(
+    journal: str,
+    *,
+    most: int,
+    now: datetime,
+    refused: Sequence[int] = (),
+    affinities: Collection[str] | None = None,
+) -> list[Part]:
     """Lease free parts whose time has come, about `most` messages, the most urgent first; return them.
 
     A part is due at its own date, which may lie before the contact date (local time), else at that. Those
-    of the deliveries `refused`, and of those that have missed their date, are left. What starts by this is
+    of the deliveries `refused`, of those that have missed their date, and of those whose affinity is none of
+    `affinities` (None: any will do) are left, and these stay as they are. What starts by this is
     in progress from now on. In the caller's transaction. A delivery that was paused meanwhile keeps its
     parts.
     """
@@ -55,6 +63,8 @@ def claim(journal: str, *, most: int, now: datetime, refused: Sequence[int] = ()
                    AND d.message_type = %(channel)s AND d.delivery_mode = %(bulk)s
                    AND (d.validity IS NULL OR d.validity > %(now)s)
                    AND d.delivery_id <> ALL(%(refused)s::bigint[])
+                   AND (%(known)s::text[] IS NULL
+                     OR coalesce(d.sending->>'affinity', '') = ANY(%(known)s::text[]))
                  ORDER BY d.priority DESC, d.contact_date NULLS FIRST, p.delivery_part_id
                  LIMIT %(looked)s FOR UPDATE OF p SKIP LOCKED),
                chosen AS (
@@ -71,6 +81,7 @@ def claim(journal: str, *, most: int, now: datetime, refused: Sequence[int] = ()
                 "channel": int(Channel.EMAIL),
                 "bulk": int(DeliveryMode.BULK),
                 "refused": list(refused),
+                "known": None if affinities is None else sorted(affinities),
                 "looked": _LOOKED_AT,
                 "journal": journal,
                 "most": most,

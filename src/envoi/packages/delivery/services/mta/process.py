@@ -294,7 +294,13 @@ class _Shift:
         """Lease parts and read them (in the thread of the database); None when there are none."""
         name = self._journal.path.stem
         with transaction.atomic():
-            claimed = parts.claim(name, most=self._pace.claim, now=clock.now(), refused=sorted(self._refused))
+            claimed = parts.claim(
+                name,
+                most=self._pace.claim,
+                now=clock.now(),
+                refused=sorted(self._refused),
+                affinities=self._process.routing.affinities,
+            )
         if not claimed:
             return None
         by_run: dict[int, list[Part]] = {}
@@ -305,7 +311,7 @@ class _Shift:
         back: list[int] = []
         for run, these in by_run.items():
             job = jobs.get(run)
-            # Without an address of ours the affinity is unknown here: another host may know it.
+            # Without an address of ours its affinity is unknown here: it was changed a moment ago.
             read = self._read(job, these) if job is not None and job.sources else None
             if read is None:
                 self._refused.add(these[0].delivery_id)

@@ -34,6 +34,11 @@ class Routing:
         """
         return [source for names, source in self._sources if (affinity in names if affinity else not names)]
 
+    @property
+    def affinities(self) -> set[str]:
+        """Those of our addresses; "" among them when deliveries without one can leave from here."""
+        return {name for names, _source in self._sources for name in names or {""}}
+
     def keys(self, from_address: str) -> Sequence[Key]:
         """Return the keys that sign a message From an address: of its domain, else of the nearest above."""
         domain = from_address.rpartition("@")[2].strip("> ").lower()

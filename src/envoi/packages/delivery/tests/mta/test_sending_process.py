@@ -361,3 +361,14 @@ def test_after_a_crash_of_the_host_all_that_was_leased_is_in_doubt(
     assert statuses(delivery) == {1: 20}
     assert BroadLogRcp.objects.filter(flags=4).count() == doubts
     assert sum(1 for each in sink.got if each.mail[REPEAT_HEADER]) == doubts
+
+
+def test_a_delivery_of_an_affinity_that_no_host_knows_stays_pending(committed_db: Any, sink: Sink) -> None:
+    people(5)
+    MxRule.objects.all().delete()
+    waiting = confirmed(sending={"affinity": "gold"})
+    delivery = confirmed()
+    send(sink, state_is(delivery, S.FINISHED))
+    waiting.refresh_from_db()
+    assert (waiting.status, waiting.broad_start) == (S.START_PENDING, None)
+    assert statuses(waiting) == {6: 5}
