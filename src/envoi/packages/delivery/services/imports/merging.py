@@ -132,15 +132,16 @@ def _batch(job: Import, work: Work, upto: int) -> None:
     tables.run(S("SET LOCAL work_mem = '64MB'"))
     # Keys are unlike one another: a small sample says so as well as a big one, in a tenth of the time.
     tables.run(S("SET LOCAL default_statistics_target = 10"))
+    # A batch that a crash takes is merged again: its checkpoint goes with it.
+    tables.run(S("SET LOCAL synchronous_commit = off"))
     _folders_for(work)
-    _values(job, work, upto)
-    counts = _reject(job, work, upto, now)
-    _match(job, work)
-    counts["rejected"] += _reject_unclear(job, work, now)
-    total, matched = (
-        tables.one(S("SELECT count(*) FROM {}").format(I(t)))[0] for t in ("imp_row", "imp_match")
-    )
-    fresh = total - matched
+    total = _values(job, work, upto)
+    counts, gone = _reject(job, work, upto, now)
+    matched = _match(job, work)
+    unclear = _reject_unclear(job, work, now)
+    counts["rejected"] += unclear
+    matched -= unclear
+    fresh = total - gone - unclear - matched
     blocks: tuple[int, ...] = ()
     operation = work.plan.operation
     counts |= {"inserted": 0, "updated": 0, "deleted": 0, "unchanged": 0, "skipped": 0}
@@ -193,8 +194,10 @@ def _cells(
     return clause
 
 
-def _values(job: Import, work: Work, upto: int) -> None:
-    """Make `imp_row`: line, one value for each target, whether something is wrong or missing."""
+def _values(job: Import, work: Work, upto: int) -> int:
+    """Make `imp_row`: line, one value for each target, whether something is wrong or missing; returns how
+    many rows it has.
+    """
     columns: list[sql.Composable] = [S("x.line")]
     bad: list[sql.Composable] = []
     warned: list[sql.Composable] = []
@@ -207,7 +210,7 @@ def _values(job: Import, work: Work, upto: int) -> None:
             bad.append(S("({}) IS NULL").format(value.text))
     some = S("({}) IS TRUE").format(S(" OR ").join(bad)) if bad else S("false")
     warning = S("({}) IS TRUE").format(S(" OR ").join(warned)) if warned else S("false")
-    tables.run(
+    return tables.run(
         S("CREATE TEMP TABLE imp_row ON COMMIT DROP AS SELECT {}, {} AS bad, {} AS warned FROM {}").format(
             S(", ").join(columns), some, warning, _cells(job, work, work.values, job.merged_line, upto)
         )
@@ -246,10 +249,12 @@ def _needed(work: Work, value: Value) -> bool:
     return target.null is Null.DEFAULT and number and plain and not target.default
 
 
-def _reject(job: Import, work: Work, upto: int, now: datetime) -> dict[str, int]:
-    """Write down what is wrong, take wrong lines and doubles out of `imp_row`; returns counts of lines."""
+def _reject(job: Import, work: Work, upto: int, now: datetime) -> tuple[dict[str, int], int]:
+    """Write down what is wrong, take wrong lines and doubles out of `imp_row`; returns counts of lines, and
+    how many were taken out.
+    """
     double = S("EXISTS (SELECT 1 FROM {} d WHERE d.line = imp_row.line)").format(I(tables.doubles(job)))
-    doubles = rejected = warnings = 0
+    doubles = rejected = warnings = gone = 0
     if tables.one(
         S("SELECT EXISTS (SELECT 1 FROM {} WHERE line > {} AND line <= {})").format(
             I(tables.doubles(job)), job.merged_line, upto
@@ -270,12 +275,12 @@ def _reject(job: Import, work: Work, upto: int, now: datetime) -> dict[str, int]
     )
     if bad or warned:
         write_rejects(job, work, upto, now)
-        tables.run(S("DELETE FROM imp_row WHERE bad"))
+        gone += tables.run(S("DELETE FROM imp_row WHERE bad"))
     warnings += warned
     # Only what is joined by: statistics of sixteen texts cost as much as the values themselves.
     keys = [_number(work, value) for value in work.keys]
     tables.run(S("ANALYZE imp_row ({})").format(S(", ").join([I("line"), *keys])))
-    return {"rejected": rejected + bad, "warnings": warnings, "doubles": doubles}
+    return {"rejected": rejected + bad, "warnings": warnings, "doubles": doubles}, gone
 
 
 def write_rejects(job: Import, work: Work, upto: int, now: datetime) -> None:
@@ -311,8 +316,10 @@ def _number(work: Work, value: Value) -> sql.Identifier:
     return I(f"v{work.values.index(value)}")
 
 
-def _match(job: Import, work: Work) -> None:
-    """Make `imp_match`: line, id of the row that has its key, how many have it, whether it may be written."""
+def _match(job: Import, work: Work) -> int:
+    """Make `imp_match`: line, id of the row that has its key, how many have it, whether it may be written;
+    returns how many lines have one.
+    """
     if not work.keys:
         tables.run(
             S(
@@ -320,18 +327,19 @@ def _match(job: Import, work: Work) -> None:
                 " COMMIT DROP"
             )
         )
-        return
+        return 0
     same = S(" AND ").join(
         S("r.{} = b.{}").format(I(value.sink.column), _number(work, value)) for value in work.keys
     )
     readable, writable = _restrictions(work)
-    tables.run(
+    matched = tables.run(
         S(
             "CREATE TEMP TABLE imp_match ON COMMIT DROP AS SELECT b.line, min(r.{0}) AS id, count(*) AS many,"
             " bool_and({1}) AS writable FROM imp_row b JOIN {2} r ON {3} WHERE {4} GROUP BY b.line"
         ).format(I(work.key), writable, I(work.schema.table), same, readable)
     )
     tables.run(S("ANALYZE imp_match"))
+    return matched
 
 
 def _restrictions(work: Work) -> tuple[sql.Composable, sql.Composable]:

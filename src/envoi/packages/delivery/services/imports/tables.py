@@ -108,5 +108,6 @@ def staged(job: Import) -> bool:
         return False
     if not job.last_line:
         return True
-    # The table is filled in order, so its last rows are in its last pages; the index is a few pages.
-    return one(S("SELECT max(line) FROM {}").format(I(job.staging)))[0] == job.last_line
+    # The table is filled in order, and all of it goes or nothing.
+    last = S("SELECT EXISTS (SELECT 1 FROM {} WHERE line = {})").format(I(job.staging), job.last_line)
+    return bool(one(last)[0])
