@@ -102,6 +102,8 @@ class Sink:
         lines = [await reader.readline()]
         talk.open_dot = False
         if mood == "before":
+            # Body and dot leave in one write: behind what we have read the dot was written too.
+            self.unanswered += not talk.counted
             return False
         while lines[-1] != b".\r\n":
             if not lines[-1]:
