@@ -45,8 +45,9 @@ def is_gone(process: str) -> bool:
 
 
 def _surroundings() -> str:
+    started = boot()
     try:
-        return f"{_BOOT.read_text().strip()} {_SPACE.readlink()}"
+        return f"{started} {_SPACE.readlink()}" if started else ""
     except OSError:
         return ""
 

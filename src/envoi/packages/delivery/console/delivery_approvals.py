@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
@@ -17,7 +15,7 @@ from envoi.console.access import actor_of_request
 from envoi.console.faces import Face
 from envoi.console.navigation import Word, under
 from envoi.kernel import clock
-from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
+from envoi.kernel.errors import Invalid
 from envoi.kernel.models import Group, Operator
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.console import delivery_tabs
@@ -72,14 +70,9 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     delivery = delivery_tabs.find(number, actor)
     problem = ""
     if request.method == "POST":
-        try:
-            with transaction.atomic():
-                text = _do(request, delivery, actor)
-            messages.success(request, text)
-            return redirect(request.path)
-        except (Invalid, Conflict, NotAllowed, NotFound) as refusal:
-            problem = str(refusal)
-            delivery.refresh_from_db()
+        back, problem = delivery_tabs.carry_out(request, delivery, actor, _do)
+        if back is not None:
+            return back
     context = {**_context(delivery, actor), "comment": request.POST.get("comment", "")}
     return delivery_tabs.show(
         request, "delivery/delivery_approval.html", delivery, actor, "approval", context, problem=problem

@@ -7,11 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.numbers import format_percent
-from django.contrib import messages
-from django.db import transaction
 from django.db.models import Count, Max, Min, Sum
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
@@ -20,7 +17,7 @@ from envoi.console import words
 from envoi.console.access import actor_of_request
 from envoi.console.navigation import Word, under
 from envoi.kernel import clock
-from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
+from envoi.kernel.errors import Invalid
 from envoi.kernel.registry import translate
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.console import delivery_tabs
@@ -66,14 +63,10 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     delivery = delivery_tabs.find(number, actor)
     problem, given = "", None
     if request.method == "POST":
-        try:
-            with transaction.atomic():
-                text = _do(request, delivery, actor)
-            messages.success(request, text)
-            return redirect(request.path)
-        except (Invalid, Conflict, NotAllowed, NotFound) as refusal:
-            problem, given = str(refusal), request.POST
-            delivery.refresh_from_db()
+        back, problem = delivery_tabs.carry_out(request, delivery, actor, _do)
+        if back is not None:
+            return back
+        given = request.POST
     context = _context(delivery, actor, given)
     return delivery_tabs.show(
         request, "delivery/delivery_sending.html", delivery, actor, "sending", context, problem=problem

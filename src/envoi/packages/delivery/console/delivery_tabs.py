@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
@@ -17,7 +19,7 @@ from django.utils.translation import ngettext, pgettext
 
 from envoi.console import explorer, live, words
 from envoi.console.faces import Face
-from envoi.kernel.errors import NotFound
+from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from envoi.kernel.models import Operator
 from envoi.kernel.rights import INTERNAL, Actor
 from envoi.packages.delivery.console import of_workflows, timeline
@@ -333,3 +335,17 @@ def done(command: str) -> str:
         "reset": _("It is being edited again."),
         "stop": _("Stop is asked. What is being sent at this moment is completed first."),
     }[command]
+
+
+def carry_out(
+    request: HttpRequest, delivery: Delivery, actor: Actor, do: Callable[[HttpRequest, Delivery, Actor], str]
+) -> tuple[HttpResponse | None, str]:
+    """Do what a form of a tab asks for, or nothing: the way back to the page, or why it was refused."""
+    try:
+        with transaction.atomic():
+            text = do(request, delivery, actor)
+        messages.success(request, text)
+        return redirect(request.path), ""
+    except (Invalid, Conflict, NotAllowed, NotFound) as refusal:
+        delivery.refresh_from_db()
+        return None, str(refusal)

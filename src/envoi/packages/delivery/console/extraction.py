@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from django.contrib import messages
-from django.db import transaction
 from django.http import FileResponse, HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 from django.views.decorators.http import require_http_methods, require_safe
@@ -19,7 +16,7 @@ from envoi.console import live
 from envoi.console.access import actor_of_request
 from envoi.console.navigation import Word, under
 from envoi.kernel import accounts, audit, folders
-from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
+from envoi.kernel.errors import Conflict, Invalid, NotFound
 from envoi.kernel.folders import Access
 from envoi.kernel.models.outbox import OutboxState
 from envoi.kernel.rights import Actor, Right
@@ -54,14 +51,10 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     delivery = delivery_tabs.find(number, actor)
     problem, given = "", None
     if request.method == "POST":
-        try:
-            with transaction.atomic():
-                said = _do(request, delivery, actor)
-            messages.success(request, said)
-            return redirect(request.path)
-        except (Invalid, Conflict, NotAllowed, NotFound) as refusal:
-            problem, given = str(refusal), request.POST
-            delivery.refresh_from_db()
+        back, problem = delivery_tabs.carry_out(request, delivery, actor, _do)
+        if back is not None:
+            return back
+        given = request.POST
     run = DeliveryRun.objects.filter(pk=delivery.run_id).first()
     # A form must not be drawn anew while somebody fills it in: only a page without one asks by itself.
     asks = delivery.status not in delivery_tabs.STILL or _making(delivery, run)

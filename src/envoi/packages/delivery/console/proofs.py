@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
@@ -15,7 +12,7 @@ from envoi.console import live, words
 from envoi.console.access import actor_of_request
 from envoi.console.faces import Face
 from envoi.console.navigation import Word, under
-from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
+from envoi.kernel.errors import Invalid
 from envoi.kernel.models import Folder, Operator
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.console import delivery_tabs
@@ -46,14 +43,9 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     delivery = delivery_tabs.find(number, actor)
     problem = ""
     if request.method == "POST":
-        try:
-            with transaction.atomic():
-                text = _do(request, delivery, actor)
-            messages.success(request, text)
-            return redirect(request.path)
-        except (Invalid, Conflict, NotAllowed, NotFound) as refusal:
-            problem = str(refusal)
-            delivery.refresh_from_db()
+        back, problem = delivery_tabs.carry_out(request, delivery, actor, _do)
+        if back is not None:
+            return back
     found = proofs.of(delivery)[:SHOWN]
     changes = "change" in deliveries.possible(delivery, actor)
     context = {
