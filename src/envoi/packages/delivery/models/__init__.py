@@ -85,6 +85,7 @@ from envoi.packages.delivery.models.service import (
     VisitorSub,
 )
 from envoi.packages.delivery.models.suppression import Suppression, SuppressionKind
+from envoi.packages.delivery.models.tracking import HitKind, TrackingInbox, TrackingSegment
 from envoi.packages.delivery.models.typology import (
     ControlPhase,
     RuleType,
@@ -137,6 +138,7 @@ __all__ = [
     "Gender",
     "Group",
     "GroupType",
+    "HitKind",
     "Import",
     "ImportBatch",
     "ImportReject",
@@ -174,6 +176,8 @@ __all__ = [
     "Subscription",
     "Suppression",
     "SuppressionKind",
+    "TrackingInbox",
+    "TrackingSegment",
     "TrackingUrl",
     "Typology",
     "TypologyRule",

@@ -163,6 +163,25 @@ class Delivery(models.Model):
     success = models.BigIntegerField(default=0, db_default=0)
     error = models.BigIntegerField(default=0, db_default=0)
     new_quarantine = models.BigIntegerField(default=0, db_default=0)
+    # Of tracking (delivery.md §2.13); `services/tracking` works them out.
+    recipient_open = models.BigIntegerField(default=0, db_default=0)
+    total_recipient_open = models.BigIntegerField(default=0, db_default=0)
+    estimated_recipient_open = models.BigIntegerField(default=0, db_default=0)
+    estimated_total_recipient_open = models.BigIntegerField(default=0, db_default=0)
+    recipient_click = models.BigIntegerField(default=0, db_default=0)
+    person_click = models.BigIntegerField(default=0, db_default=0)
+    total_recipient_click = models.BigIntegerField(default=0, db_default=0)
+    forward = models.BigIntegerField(default=0, db_default=0)
+    opt_out = models.BigIntegerField(default=0, db_default=0)
+    mirror_page = models.BigIntegerField(default=0, db_default=0)
+    complaints = models.BigIntegerField(default=0, db_default=0)
+    total_web_page = models.BigIntegerField(default=0, db_default=0)
+    transaction = models.BigIntegerField(default=0, db_default=0)
+    article = models.BigIntegerField(default=0, db_default=0)
+    amount = models.FloatField(default=0, db_default=0)
+    reactivity = models.FloatField(default=0, db_default=0)
+    indicators_at = models.DateTimeField(null=True, blank=True)
+    """When the indicators of tracking were worked out last."""
     created_at = models.DateTimeField()
     created_by = models.ForeignKey(
         Operator, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -210,6 +229,23 @@ class Delivery(models.Model):
             "success": "indicators/success",
             "error": "indicators/error",
             "new_quarantine": "indicators/newQuarantine",
+            "recipient_open": "indicators/recipientOpen",
+            "total_recipient_open": "indicators/totalRecipientOpen",
+            "estimated_recipient_open": "indicators/estimatedRecipientOpen",
+            "estimated_total_recipient_open": "indicators/estimatedTotalRecipientOpen",
+            "recipient_click": "indicators/recipientClick",
+            "person_click": "indicators/personClick",
+            "total_recipient_click": "indicators/totalRecipientClick",
+            "forward": "indicators/forward",
+            "opt_out": "indicators/optOut",
+            "mirror_page": "indicators/mirrorPage",
+            "complaints": "indicators/complaints",
+            "total_web_page": "indicators/totalWebPage",
+            "transaction": "indicators/transaction",
+            "article": "indicators/article",
+            "amount": "indicators/amount",
+            "reactivity": "indicators/reactivity",
+            "indicators_at": "indicators/computedAt",
         },
         labels={
             "code": "Delivery code",
@@ -247,6 +283,23 @@ class Delivery(models.Model):
             "success": "Successful messages",
             "error": "Errors",
             "new_quarantine": "New quarantines",
+            "recipient_open": "Recipients who opened",
+            "total_recipient_open": "Opens",
+            "estimated_recipient_open": "Estimated recipients who opened",
+            "estimated_total_recipient_open": "Estimated opens",
+            "recipient_click": "Recipients who clicked",
+            "person_click": "Persons who clicked",
+            "total_recipient_click": "Clicks",
+            "forward": "Forwards, estimated",
+            "opt_out": "Clicks on unsubscribe links",
+            "mirror_page": "Clicks on mirror pages",
+            "complaints": "Complaints",
+            "total_web_page": "Pages visited",
+            "transaction": "Transactions",
+            "article": "Articles bought",
+            "amount": "Amount of transactions",
+            "reactivity": "Estimated reactivity",
+            "indicators_at": "Indicators worked out",
         },
         computed={
             "successRate": Computed(
@@ -261,6 +314,10 @@ class Delivery(models.Model):
                 "total_target", "reject", "to_deliver", "created_at", "created_by", "modified_at", "kind",
                 "parent", "content", "sending", "approvals", "extraction", "variables", "operation_id",
                 "workflow_id", "broad_start", "broad_end", "processed", "success", "error", "new_quarantine",
+                "recipient_open", "total_recipient_open", "estimated_recipient_open",
+                "estimated_total_recipient_open", "recipient_click", "person_click", "total_recipient_click",
+                "forward", "opt_out", "mirror_page", "complaints", "total_web_page", "transaction", "article",
+                "amount", "reactivity", "indicators_at",
             }
         ),
         collections={"folder": "delivery"},

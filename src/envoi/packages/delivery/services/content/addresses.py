@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from envoi.packages.delivery.services.content import tags
-from envoi.packages.delivery.services.content.tags import Tags
+from envoi.packages.delivery.services.redirection import tags
+from envoi.packages.delivery.services.redirection.tags import Tags
 
 UNSUBSCRIBE, MIRROR = "unsubscribeUrl", "mirrorUrl"
 PAGES = (UNSUBSCRIBE, MIRROR)

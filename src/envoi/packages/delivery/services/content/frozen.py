@@ -19,9 +19,10 @@ from envoi.packages.delivery.models import (
     Format,
 )
 from envoi.packages.delivery.services import routing
-from envoi.packages.delivery.services.content import attachments, reading, settings, tags
+from envoi.packages.delivery.services.content import attachments, reading, settings
 from envoi.packages.delivery.services.content.addresses import Addresses
 from envoi.packages.delivery.services.content.templates import Templates, bounded
+from envoi.packages.delivery.services.redirection import tags
 from envoi.packages.delivery.services.sending import mime
 
 

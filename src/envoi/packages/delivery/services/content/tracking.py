@@ -11,7 +11,8 @@ from datetime import datetime
 from django.db import connection
 
 from envoi.packages.delivery.models import Delivery, TrackingUrl, UrlType
-from envoi.packages.delivery.services.content import links, tags
+from envoi.packages.delivery.services.content import links
+from envoi.packages.delivery.services.redirection import tags
 
 _PIXEL = '<img src="{{ _open()|safe }}" width="1" height="1" border="0" alt="">'
 _OWN = re.compile(r"\{\{-?\s*message\.(unsubscribeUrl|mirrorUrl)\s*-?\}\}")

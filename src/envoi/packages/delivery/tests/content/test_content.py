@@ -33,8 +33,9 @@ from envoi.packages.delivery.models import (
     UrlType,
 )
 from envoi.packages.delivery.services import analysis, content, deliveries, routing
-from envoi.packages.delivery.services.content import attachments, checking, preview, tags
+from envoi.packages.delivery.services.content import attachments, checking, preview
 from envoi.packages.delivery.services.content.frozen import Rendered, Row
+from envoi.packages.delivery.services.redirection import tags
 from envoi.packages.delivery.services.sending import mime
 from envoi.packages.delivery.testing import make_delivery, make_recipients
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from envoi.packages.delivery.services.content import links, tags
-from envoi.packages.delivery.services.content.tags import Tag, Tags
+from envoi.packages.delivery.services.content import links
+from envoi.packages.delivery.services.redirection import tags
+from envoi.packages.delivery.services.redirection.tags import Tag, Tags
 
 KEY = Tags("https://t.example", b"k" * 32)
 

@@ -23,12 +23,12 @@ PURPOSE = "tracking"
 VERSION: Final = "1"
 OPEN = 1
 """The link that stands for opens, of every delivery."""
-PATH, UNSUBSCRIBE = "/r/", "/r/u/"
+PATH, UNSUBSCRIBE, MIRROR_PAGE, FORWARD = "/r/", "/r/u/", "/r/m/", "/r/f/"
 _BYTES: Final = 12
 _BLOCK: Final = 64
 _OF_URLS: Final = bytes.maketrans(b"+/", b"-_")
 _FORM = re.compile(
-    r"(?P<path>/r/(?:u/)?)\?id=(?P<form>[ht])(?P<log>[0-9a-f]{1,16}),(?P<delivery>[0-9a-f]{1,16}),"
+    r"(?P<path>/r/(?:[a-z]/)?)\?id=(?P<form>[ht])(?P<log>[0-9a-f]{1,16}),(?P<delivery>[0-9a-f]{1,16}),"
     r"(?P<link>[0-9a-f]{1,16})(?P<params>(?:&p[0-9]{1,2}=[^&]*)*)&s=(?P<version>[0-9])(?P<mac>[\w-]{16})",
     re.ASCII,
 )

@@ -1,0 +1,10 @@
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('delivery', '0018_reports'),
+    ]
+
+    operations = []
