@@ -23,6 +23,7 @@ from envoi.packages.delivery.models import (
     FailureReason,
     FailureType,
     Group,
+    Image,
     Qualification,
     Recipient,
     SeedMember,
@@ -64,7 +65,7 @@ __all__ = [
     "ready_filters",
     "without",
 ]  # imported so that outbox items, work of workers and filters are known
-IN_FOLDERS: tuple[type[Model], ...] = (Recipient, Visitor, SeedMember, Service, Group, Delivery)
+IN_FOLDERS: tuple[type[Model], ...] = (Recipient, Visitor, SeedMember, Service, Group, Delivery, Image)
 
 
 @install_steps.answer
@@ -356,6 +357,7 @@ def own_writers() -> Mapping[str, Writer]:
                 "nms:dlvExclusion",
                 "nms:trackingUrl",
                 "nms:deliveryAttachment",
+                "xtk:fileRes",
                 "xtk:jobLog",
                 "nms:ip",
                 "nms:mxRule",

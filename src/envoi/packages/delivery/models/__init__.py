@@ -30,6 +30,7 @@ from envoi.packages.delivery.models.delivery_run import (
     RunStep,
 )
 from envoi.packages.delivery.models.group import Group, GroupType, RcpGrpRel
+from envoi.packages.delivery.models.image import Image
 from envoi.packages.delivery.models.import_job import (
     AT_WORK,
     Import,
@@ -139,6 +140,7 @@ __all__ = [
     "Group",
     "GroupType",
     "HitKind",
+    "Image",
     "Import",
     "ImportBatch",
     "ImportReject",

@@ -1,0 +1,186 @@
+"""MJML of the visual editor: kept in one form, and compiled to HTML on the server (delivery.md §2.9).
+
+Marks of templates pass through the compiler as words of their own, so that nothing of them is read as MJML,
+in text and in attributes. In MJML that is kept their `<`, `>`, `&` and quotation marks are entities: it is
+XML, whatever a mark says. Two attributes are our own:
+
+    <mj-section envoi-if="recipient.age &gt; 18">                  {% if recipient.age > 18 %} … {% endif %}
+    <mj-section envoi-each="purchase in recipient.purchases">      {% for purchase in … %} … {% endfor %}
+"""
+
+import io
+import re
+from html import escape, unescape
+from html.entities import html5
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+import mjml
+from defusedxml import ElementTree
+from defusedxml.common import DefusedXmlException
+from django.utils.translation import gettext as _
+
+from envoi.kernel.errors import Invalid
+from envoi.packages.delivery.models import Delivery
+from envoi.packages.delivery.services.content import images, plain, translating
+
+MOST = 1_000_000
+"""Characters of a source."""
+DEEPEST = 60
+"""Elements within each other. The compiler calls itself for each, and a stack has an end."""
+EMPTY = "<mjml><mj-head></mj-head><mj-body><mj-section><mj-column></mj-column></mj-section></mj-body></mjml>"
+_MARK = re.compile(r"(?:<|&lt;)%--.*?--%(?:>|&gt;)|\{\{.*?\}\}|\{%.*?%\}|(?:<|&lt;)%.*?%(?:>|&gt;)", re.S)
+_ENTITY = re.compile(r"&(?:#\d+|#x[\da-fA-F]+|\w+);")
+_OF_XML = frozenset(("&amp;", "&lt;", "&gt;", "&quot;", "&apos;"))
+_LONE = re.compile(r"&(?!#\d+;|#x[\da-fA-F]+;|\w+;)")
+_VOID = re.compile(
+    r"<(area|base|br|col|hr|img|input|link|meta|source|track|wbr)((?:\s(?:\"[^\"]*\"|'[^']*'|[^\"'<>])*?)?)\s*/?>",
+    re.I,
+)
+_PROLOGUE = re.compile(r"\A\ufeff?\s*(?:<\?xml.*?\?>\s*)?(?:<!--.*?-->\s*)*", re.S)
+_TAG = re.compile(
+    r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<(?P<end>/)?(?P<name>[A-Za-z][\w:.-]*)"
+    r"(?P<rest>(?:\"[^\"]*\"|'[^']*'|[^\"'>])*?)(?P<closed>/)?>",
+    re.S,
+)
+_OWN = re.compile(r"\s+envoi-(if|each)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_WRAPPED = {"if": ("{%% if %s %%}", "{% endif %}"), "each": ("{%% for %s %%}", "{% endfor %}")}
+_PLACE = re.compile(r"(?:at position |in \S+ template at )?(\d+):(\d+)")
+
+
+def kept(source: str) -> str:
+    """Return MJML as it is kept: our marks in place of the product's, well-formed XML. Safe to repeat.
+
+    Raises Invalid, naming the line, for what is no MJML, is too large, or includes files.
+    """
+    if len(source) > MOST:
+        raise Invalid(_("The message is larger than 1 MB of MJML: make it of fewer blocks."))
+    text = _PROLOGUE.sub("", translating.translated(source, html=True).source.replace("\r\n", "\n"))
+    text = _MARK.sub(lambda mark: _in_xml(mark[0]), text.strip())
+    text = _ENTITY.sub(lambda found: _character(found[0]), text)
+    text = _VOID.sub(r"<\1\2/>", _LONE.sub("&amp;", text))
+    _require_mjml(text)
+    return text
+
+
+def compiled(source: str) -> str:
+    """Return the HTML of MJML, its marks as they are written. Raises Invalid."""
+    text = kept(source)
+    marks: list[str] = []
+    word = "mark"
+    while word in text:
+        word += "k"
+
+    def cut(mark: str) -> str:
+        marks.append(mark)
+        return f"{word}{len(marks) - 1}z"
+
+    text = _MARK.sub(lambda found: cut(unescape(found[0])), text)
+    text = _unfolded(text, cut)
+    try:
+        # Without a list of fonts none is fetched from anywhere by those who read.
+        html = mjml.mjml2html(text, fonts={}, social_icon_origin=images.social_address())
+    except ValueError as error:
+        raise Invalid(_spoken(str(error), text)) from error
+    except BaseException as error:
+        # What the compiler did not foresee ends in a panic, which is no Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise Invalid(_("This MJML cannot be compiled: %(error)s") % {"error": error}) from error
+    return re.sub(rf"{word}(\d+)z", lambda found: marks[int(found[1])], html)
+
+
+def values(delivery: Delivery, source: str) -> dict[str, Any]:
+    """Return what of a delivery changes when MJML is kept in it: it, its HTML, and the text if that was made
+    of the HTML. Raises Invalid.
+    """
+    text = kept(source)
+    html = compiled(text)
+    changed = {"mjml_source": text, "html_source": html}
+    written = delivery.text_source.strip()
+    if not written or written == plain.of_html(delivery.html_source):
+        changed["text_source"] = plain.of_html(html)
+    return changed
+
+
+def _in_xml(mark: str) -> str:
+    """Return a mark with what XML would read as its own written as entities."""
+    return escape(unescape(mark).replace("\xa0", " ").replace("\u200b", "").replace("\ufeff", ""))
+
+
+def _character(entity: str) -> str:
+    """Return the character of an entity that XML does not know."""
+    if entity in _OF_XML or entity.startswith("&#"):
+        return entity
+    return html5.get(entity[1:], entity.replace("&", "&amp;", 1))
+
+
+def _require_mjml(text: str) -> None:
+    depth = 0
+    try:
+        for event, element in ElementTree.iterparse(io.BytesIO(text.encode()), ("start", "end")):
+            depth += 1 if event == "start" else -1
+            if depth > DEEPEST:
+                raise Invalid(
+                    _("The message has more than %(n)d elements within each other.") % {"n": DEEPEST}
+                )
+            if event == "start":
+                if depth == 1 and element.tag != "mjml":
+                    raise Invalid(_("This is no MJML: it begins with <%(tag)s>.") % {"tag": element.tag})
+                if element.tag == "mj-include":
+                    raise Invalid(
+                        _("<mj-include> is not carried out: put what it stands for in its place, or a block.")
+                    )
+    except ParseError as error:
+        line, column = error.position
+        raise Invalid(
+            _(
+                "MJML, line %(line)d, column %(column)d: an element or attribute is not written as XML wants it."
+            )
+            % {"line": line, "column": column}
+        ) from error
+    except DefusedXmlException as error:
+        raise Invalid(_("This MJML declares entities or documents of its own: take that away.")) from error
+
+
+def _unfolded(text: str, cut: Any) -> str:
+    """Return MJML with our own attributes as marks around their elements."""
+    pieces: list[str] = []
+    open_: list[list[str]] = []
+    place = 0
+    for found in _TAG.finditer(text):
+        if not found["name"]:
+            continue
+        pieces.append(text[place : found.start()])
+        place = found.end()
+        if found["end"]:
+            pieces += [found[0], *(open_.pop() if open_ else [])]
+            continue
+        ends: list[str] = []
+        for kind, double, single in _OWN.findall(found["rest"]):
+            said = unescape(double or single).strip()
+            if not said:
+                continue
+            if "%}" in said or "{{" in said or "{%" in said:
+                raise Invalid(_("A condition is written without braces: %(said)s") % {"said": said[:80]})
+            begin, end = _WRAPPED[kind]
+            pieces.append(f"<mj-raw>{cut(begin % said)}</mj-raw>")
+            ends.insert(0, f"<mj-raw>{cut(end)}</mj-raw>")
+        rest = _OWN.sub("", found["rest"])
+        pieces.append(f"<{found['name']}{rest}{found['closed'] or ''}>")
+        if found["closed"]:
+            pieces += ends
+        else:
+            open_.append(ends)
+    return "".join([*pieces, text[place:]])
+
+
+def _spoken(error: str, text: str) -> str:
+    place = _PLACE.search(error)
+    if place is None:
+        return _("This MJML cannot be compiled: %(error)s") % {"error": error}
+    start = min(int(place[1]), len(text))
+    return _("MJML, line %(line)d: this cannot be compiled, near %(near)s") % {
+        "line": text.count("\n", 0, start) + 1,
+        "near": text[start : start + 60].partition("\n")[0],
+    }
