@@ -370,6 +370,7 @@ def own_writers() -> Mapping[str, Writer]:
                 "nms:mailRule",
                 "nms:sender",
                 "nms:deliveryStat",
+                "nms:optOut",
             ),
             Writer(),
         ),

@@ -45,6 +45,14 @@ from envoi.packages.delivery.models.inbound import (
     MailRule,
     MailRuleSet,
 )
+from envoi.packages.delivery.models.landing import (
+    OptOut,
+    OptOutReason,
+    OptOutWay,
+    ReaderRequest,
+    ReaderText,
+    RequestKind,
+)
 from envoi.packages.delivery.models.log import (
     BroadLogMsg,
     BroadLogRcp,
@@ -157,11 +165,17 @@ __all__ = [
     "MessageStatus",
     "MxBlock",
     "MxRule",
+    "OptOut",
+    "OptOutReason",
+    "OptOutWay",
     "PausedWorkflow",
     "Priority",
     "Qualification",
     "RcpGrpRel",
+    "ReaderRequest",
+    "ReaderText",
     "Recipient",
+    "RequestKind",
     "RuleType",
     "RunStep",
     "SeedMember",

@@ -85,6 +85,8 @@ class Service(models.Model):
     mapping = models.ForeignKey(
         DeliveryMapping, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    public = models.BooleanField(default=False, db_default=False)
+    """Readers find it: its form has a public address, and their preferences page offers it."""
     created_at = models.DateTimeField()
     modified_at = models.DateTimeField()
 
@@ -103,6 +105,7 @@ class Service(models.Model):
             "unsubscription_template_id": "unsubscriptionTemplate-id",
         },
         labels={
+            "public": "Open to readers",
             "validity_length": "Validity",
             "validity_unit": "Unit of the validity",
             "subscription_template_id": "Subscription template",

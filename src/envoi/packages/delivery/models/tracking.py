@@ -40,6 +40,11 @@ class TrackingInbox(models.Model):
 
     class Meta:
         db_table = "nms_tracking_inbox"
+        indexes = (
+            models.Index(
+                fields=("segment",), condition=models.Q(kind=2), name="nms_tracking_inbox_leaving"
+            ),
+        )
 
 
 class TrackingSegment(models.Model):

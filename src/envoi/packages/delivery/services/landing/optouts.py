@@ -1,0 +1,213 @@
+"""Readers leave: a service whose subscribers the message went to, or all e-mail (docs/adr/0031).
+
+What they ask for is a set of rows, one a message, whether it came from a page or from a segment of one-click
+requests. Each that changes something leaves a proof (`nms_opt_out`), and the proofs of a batch are what the
+statements work on. Proofs of deliveries (test messages) and seed addresses change nothing: whoever reads
+those is not the person they speak of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from envoi.kernel.big_tables import reserve_ids
+from envoi.kernel.query.scope import quoted
+from envoi.kernel.rights import internal
+from envoi.packages.delivery.models import (
+    AddressStatus,
+    Channel,
+    ConsentAction,
+    FailureReason,
+    FailureType,
+    Flag,
+    HitKind,
+    OptOut,
+    OptOutReason,
+    OptOutWay,
+    Service,
+    SubOrigin,
+)
+from envoi.packages.delivery.services import log_tables, quarantine, subscriptions
+from envoi.packages.delivery.services.chosen import Chosen
+
+RECIPIENTS, SUBSCRIPTIONS = "rcp", "sub"
+"""Storages whose targets have a profile that can refuse."""
+SOURCE = "unsubscribe"
+"""What the withdrawal of a consent says it came through."""
+_SEGMENT = """SELECT broad_log_id, delivery_id, received_at AS at, address AS source_address
+    FROM nms_tracking_inbox WHERE segment = %(segment)s AND kind = %(kind)s"""
+_ONE = """SELECT %(broad_log)s::bigint AS broad_log_id, %(delivery)s::bigint AS delivery_id,
+    %(at)s::timestamptz AS at, %(source)s::text AS source_address"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a reader said beside wanting to leave. `everything`: all e-mail, also where the message was of a
+    service.
+    """
+
+    way: OptOutWay = OptOutWay.PAGE
+    everything: bool = False
+    reason: OptOutReason = OptOutReason.NONE
+    remark: str = ""
+    source_address: str = ""
+
+
+def apply(segment: str, *, now: datetime) -> int:
+    """Carry out the one-click unsubscriptions of a segment that is being loaded, in the caller's transaction;
+    returns how many readers have left.
+    """
+    params = {"segment": segment, "kind": int(HitKind.UNSUBSCRIBE)}
+    return _leave(_SEGMENT, params, Said(OptOutWay.ONE_CLICK), now)
+
+
+def leave(broad_log_id: int, delivery_id: int, said: Said, *, now: datetime) -> int:
+    """Let the reader of one message leave, in the caller's transaction; 0 when that was so already."""
+    params = {
+        "broad_log": broad_log_id,
+        "delivery": delivery_id,
+        "at": now,
+        "source": said.source_address[:64],
+    }
+    return _leave(_ONE, params, said, now)
+
+
+def _leave(asked: str, params: Mapping[str, Any], said: Said, now: datetime) -> int:
+    with transaction.atomic():
+        batch = reserve_ids(1).blocks[0]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""SELECT DISTINCT r.storage FROM ({asked}) AS a
+                    JOIN nms_delivery_run r ON r.delivery_id = a.delivery_id
+                    WHERE r.storage <> '' ORDER BY 1""",  # noqa: S608 our own
+                params,
+            )
+            storages = [storage for (storage,) in cursor.fetchall()]
+        count = sum(_note(asked, params, storage, said, batch) for storage in storages)
+        if count:
+            _refuse(batch, now)
+            _withdraw(batch, now)
+            _unsubscribe(batch)
+            _denylist(batch, now)
+        return count
+
+
+def _note(asked: str, params: Mapping[str, Any], storage: str, said: Said, batch: int) -> int:
+    """Write the proofs of those messages of one storage that something changes for; returns how many."""
+    who, behind, where = _whose(storage, said.everything)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""INSERT INTO nms_opt_out (date, way, recipient_id, service_id, delivery_id, storage,
+                  broad_log_id, address, source_address, reason, remark, batch_id)
+                SELECT DISTINCT ON (l.id) a.at, %(way)s::smallint, {who}, l.delivery_id, %(storage)s, l.id,
+                  l.address, a.source_address, %(reason)s, %(remark)s, %(batch)s::bigint
+                FROM ({asked}) AS a
+                JOIN nms_delivery v ON v.delivery_id = a.delivery_id AND NOT v.fcp AND v.message_type = 0
+                JOIN nms_delivery_run r ON r.delivery_id = a.delivery_id AND r.storage = %(storage)s
+                JOIN {quoted(log_tables.table("broad_log", storage))} l
+                  ON l.run_id = r.run_id AND l.id = a.broad_log_id AND l.flags & %(seed)s = 0
+                {behind} WHERE {where}
+                ORDER BY l.id, a.at""",  # noqa: S608 quoted
+            {
+                **params,
+                "way": int(said.way),
+                "storage": storage,
+                "reason": said.reason.value,
+                "remark": said.remark.strip()[:500],
+                "batch": batch,
+                "seed": int(Flag.SEED),
+                "channel": int(Channel.EMAIL),
+                "denylisted": int(AddressStatus.DENYLISTED),
+            },
+        )
+        return cursor.rowcount
+
+
+def _whose(storage: str, everything: bool) -> tuple[str, str, str]:
+    """Return SQL for profile and service of the message `l`, joins for them, and when something changes."""
+    profile = "JOIN nms_recipient p ON p.recipient_id = {} "
+    if storage == RECIPIENTS:
+        return "p.recipient_id, NULL::bigint", profile.format("l.target_id"), "p.black_list_email <> 1"
+    if storage == SUBSCRIPTIONS:
+        subscription = "JOIN nms_subscription s ON s.subscription_id = l.target_id "
+        if everything:
+            behind = subscription + profile.format("s.recipient_id")
+            return "p.recipient_id, NULL::bigint", behind, "p.black_list_email <> 1"
+        return "s.recipient_id, s.service_id", subscription, "s.delete_status = 0"
+    address = """LEFT JOIN nms_address d ON d.address = l.address AND d.type = %(channel)s
+        AND d.status = %(denylisted)s"""
+    return "0::bigint, NULL::bigint", address, "d.address_id IS NULL AND l.address <> ''"
+
+
+def _refuse(batch: int, now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE nms_recipient SET black_list_email = 1, modified_at = %s
+               WHERE black_list_email <> 1 AND recipient_id IN (
+                 SELECT recipient_id FROM nms_opt_out WHERE batch_id = %s AND service_id IS NULL)""",
+            [now, batch],
+        )
+
+
+def _withdraw(batch: int, now: datetime) -> None:
+    """Withdraw the consents to e-mail of those who left altogether."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT count(*) FROM nms_consent WHERE channel = %s AND recipient_id IN (
+                 SELECT recipient_id FROM nms_opt_out WHERE batch_id = %s AND service_id IS NULL)""",
+            [int(Channel.EMAIL), batch],
+        )
+        most = (cursor.fetchone() or (0,))[0]
+        if not most:
+            return
+        number, blocks = reserve_ids(most).in_block("row_number() OVER ()")
+        cursor.execute(
+            f"""INSERT INTO nms_consent (consent_id, recipient_id, purpose, channel, action, date, source,
+                  proof, source_address, operator_id)
+                SELECT {number}, recipient_id, purpose, channel, %s, %s, %s, 'nms:optOut ' || opt_out_id,
+                  source_address, NULL
+                FROM (SELECT DISTINCT ON (c.recipient_id, c.purpose) c.recipient_id, c.purpose, c.channel,
+                        c.action, o.opt_out_id, o.source_address
+                      FROM nms_consent c JOIN nms_opt_out o ON o.recipient_id = c.recipient_id
+                        AND o.batch_id = %s AND o.service_id IS NULL
+                      WHERE c.channel = %s
+                      ORDER BY c.recipient_id, c.purpose, c.date DESC, c.consent_id DESC) AS latest
+                WHERE action = %s""",  # noqa: S608 our own
+            [
+                *blocks,
+                int(ConsentAction.WITHDRAWN),
+                now,
+                SOURCE,
+                batch,
+                int(Channel.EMAIL),
+                int(ConsentAction.GIVEN),
+            ],
+        )
+
+
+def _unsubscribe(batch: int) -> None:
+    services = Service.objects.filter(opt_outs__batch_id=batch).distinct().order_by("service_id")
+    for service in services:
+        who = Chosen(
+            "SELECT DISTINCT recipient_id AS id FROM nms_opt_out WHERE batch_id = %s AND service_id = %s",
+            (batch, service.pk),
+        )
+        subscriptions.unsubscribe(service, who, actor=internal(), origin=SubOrigin.FORM)
+
+
+def _denylist(batch: int, now: datetime) -> None:
+    """Let the addresses of those bear it who have no profile that could refuse."""
+    found = OptOut.objects.filter(batch_id=batch, recipient_id=0).order_by("opt_out_id")
+    failures = [
+        quarantine.Failure(
+            each.address, Channel.EMAIL, each.delivery_id, FailureType.HARD, FailureReason.DENYLISTED, SOURCE,
+            each.date, complaint=True,
+        )
+        for each in found
+    ]  # fmt: skip
+    quarantine.note(failures, now=now)
