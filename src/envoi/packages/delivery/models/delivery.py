@@ -127,6 +127,8 @@ class Delivery(models.Model):
     reply_to = text(254)
     html_source = models.TextField(blank=True, default="", db_default="")
     text_source = models.TextField(blank=True, default="", db_default="")
+    mjml_source = models.TextField(blank=True, default="", db_default="")
+    """What the HTML is compiled of by the visual editor; empty: it is written by hand."""
     content_format = models.SmallIntegerField(choices=Format.choices, default=Format.PREFERENCE, db_default=0)
     content: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
     """Tracking, language, limit of time; see `services/content/settings.py`."""
@@ -217,6 +219,7 @@ class Delivery(models.Model):
             "reply_to": "mailParameters/replyAddress",
             "html_source": "content/html/source",
             "text_source": "content/text/source",
+            "mjml_source": "content/mjml/source",
             "content_format": "content/format",
             "content": "content/settings",
             "operation_id": "operation-id",
@@ -269,6 +272,7 @@ class Delivery(models.Model):
             "reply_to": "Reply address",
             "html_source": "HTML content",
             "text_source": "Text content",
+            "mjml_source": "MJML content",
             "content_format": "Format of messages",
             "content": "Settings of the content",
             "sending": "Sending settings",
@@ -317,7 +321,7 @@ class Delivery(models.Model):
                 "recipient_open", "total_recipient_open", "estimated_recipient_open",
                 "estimated_total_recipient_open", "recipient_click", "person_click", "total_recipient_click",
                 "forward", "opt_out", "mirror_page", "complaints", "total_web_page", "transaction", "article",
-                "amount", "reactivity", "indicators_at",
+                "amount", "reactivity", "indicators_at", "mjml_source",
             }
         ),
         collections={"folder": "delivery"},

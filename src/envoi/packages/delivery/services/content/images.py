@@ -62,9 +62,7 @@ def add(
     look = recognised(content)
     if look is None:
         raise Invalid(
-            _(
-                "%(name)s is no PNG, JPEG, GIF or WebP picture, or it is damaged. Mail programs show no others."
-            )
+            _("%(name)s is no PNG, JPEG, GIF or WebP picture, or it is damaged: save it as one.")
             % {"name": label}
         )
     if not (0 < look.width <= WIDEST and 0 < look.height <= WIDEST):

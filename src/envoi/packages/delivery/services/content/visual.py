@@ -44,6 +44,15 @@ _TAG = re.compile(
     re.S,
 )
 _OWN = re.compile(r"\s+envoi-(if|each)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_ELEMENTS = frozenset(
+    (
+        "mj-accordion", "mj-accordion-element", "mj-accordion-text", "mj-accordion-title", "mj-all",
+        "mj-attributes", "mj-body", "mj-breakpoint", "mj-button", "mj-carousel", "mj-carousel-image",
+        "mj-class", "mj-column", "mj-divider", "mj-font", "mj-group", "mj-head", "mj-hero", "mj-image",
+        "mj-navbar", "mj-navbar-link", "mj-preview", "mj-raw", "mj-section", "mj-social",
+        "mj-social-element", "mj-spacer", "mj-style", "mj-table", "mj-text", "mj-title", "mj-wrapper",
+    )
+)  # fmt: skip
 _WRAPPED = {"if": ("{%% if %s %%}", "{% endif %}"), "each": ("{%% for %s %%}", "{% endfor %}")}
 _PLACE = re.compile(r"(?:at position |in \S+ template at )?(\d+):(\d+)")
 
@@ -65,7 +74,7 @@ def kept(source: str) -> str:
 
 def compiled(source: str) -> str:
     """Return the HTML of MJML, its marks as they are written. Raises Invalid."""
-    text = kept(source)
+    text = _unfolded(kept(source))
     marks: list[str] = []
     word = "mark"
     while word in text:
@@ -76,7 +85,6 @@ def compiled(source: str) -> str:
         return f"{word}{len(marks) - 1}z"
 
     text = _MARK.sub(lambda found: cut(unescape(found[0])), text)
-    text = _unfolded(text, cut)
     try:
         # Without a list of fonts none is fetched from anywhere by those who read.
         html = mjml.mjml2html(text, fonts={}, social_icon_origin=images.social_address())
@@ -131,19 +139,19 @@ def _require_mjml(text: str) -> None:
                     raise Invalid(
                         _("<mj-include> is not carried out: put what it stands for in its place, or a block.")
                     )
+                if element.tag.startswith("mj-") and element.tag not in _ELEMENTS:
+                    raise Invalid(_("There is no MJML element <%(tag)s>.") % {"tag": element.tag})
     except ParseError as error:
         line, column = error.position
         raise Invalid(
-            _(
-                "MJML, line %(line)d, column %(column)d: an element or attribute is not written as XML wants it."
-            )
+            _("MJML, line %(line)d, column %(column)d: an element is not closed, or a value not in quotes.")
             % {"line": line, "column": column}
         ) from error
     except DefusedXmlException as error:
         raise Invalid(_("This MJML declares entities or documents of its own: take that away.")) from error
 
 
-def _unfolded(text: str, cut: Any) -> str:
+def _unfolded(text: str) -> str:
     """Return MJML with our own attributes as marks around their elements."""
     pieces: list[str] = []
     open_: list[list[str]] = []
@@ -164,8 +172,8 @@ def _unfolded(text: str, cut: Any) -> str:
             if "%}" in said or "{{" in said or "{%" in said:
                 raise Invalid(_("A condition is written without braces: %(said)s") % {"said": said[:80]})
             begin, end = _WRAPPED[kind]
-            pieces.append(f"<mj-raw>{cut(begin % said)}</mj-raw>")
-            ends.insert(0, f"<mj-raw>{cut(end)}</mj-raw>")
+            pieces.append(f"<mj-raw>{escape(begin % said)}</mj-raw>")
+            ends.insert(0, f"<mj-raw>{end}</mj-raw>")
         rest = _OWN.sub("", found["rest"])
         pieces.append(f"<{found['name']}{rest}{found['closed'] or ''}>")
         if found["closed"]:

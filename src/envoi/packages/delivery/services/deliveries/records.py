@@ -38,14 +38,14 @@ _NAME = re.compile(r"^[A-Za-z_][\w-]{0,63}$", re.ASCII)
 _CARRIED = (
     "code", "description", "message_type", "delivery_mode", "mapping", "priority", "validation_mode",
     "exclusion_log", "targeting", "subject", "from_name", "from_address", "reply_to", "html_source",
-    "text_source", "content_format", "content", "sending", "approvals", "extraction", "variables",
-    "typology_id", "weight",
+    "text_source", "mjml_source", "content_format", "content", "sending", "approvals", "extraction",
+    "variables", "typology_id", "weight",
 )  # fmt: skip
 """What a copy takes from what it is made of. The quantity of a part is not (delivery.md §2.8)."""
 CONTENT = frozenset(
     {
-        "subject", "from_name", "from_address", "reply_to", "html_source", "text_source", "content_format",
-        "content",
+        "subject", "from_name", "from_address", "reply_to", "html_source", "text_source", "mjml_source",
+        "content_format", "content",
     }
 )  # fmt: skip
 CHANGEABLE = CONTENT | frozenset(
@@ -146,6 +146,9 @@ def change(delivery: Delivery, values: Mapping[str, Any], *, actor: Actor) -> De
     actor.require(Right.PREPARE_DELIVERIES, to=_("prepare deliveries"))
     folders.require(actor, delivery.folder, Access.WRITE)
     given = _checked(values, proof=delivery.fcp)
+    if given.get("html_source", delivery.html_source) != delivery.html_source:
+        # HTML that is written by hand is no product of the visual editor any more.
+        given.setdefault("mjml_source", "")
     anew = any(given[name] != getattr(delivery, name) for name in _ANEW & given.keys()) or any(
         given["sending"].get(name) != delivery.sending.get(name)
         for name in (_SENDING_ANEW if "sending" in given else ())
