@@ -82,6 +82,10 @@ def _mails(delivery: Delivery) -> bool:
     return delivery.message_type == Channel.EMAIL
 
 
+def _reported(delivery: Delivery) -> bool:
+    return _sends(delivery) and _mails(delivery)
+
+
 def _external(delivery: Delivery) -> bool:
     return delivery.delivery_mode == DeliveryMode.EXTERNAL
 
@@ -94,6 +98,8 @@ TABS: list[DeliveryTab] = [
     DeliveryTab("sending", lazy("Sending"), "delivery:delivery-sending", _always),
     DeliveryTab("proofs", lazy("Proofs"), "delivery:delivery-proofs", _sends),
     DeliveryTab("approval", lazy("Approval"), "delivery:delivery-approval", _always),
+    DeliveryTab("reports", lazy("Reports"), "delivery:delivery-reports", _reported),
+    DeliveryTab("tracking", lazy("Tracking"), "delivery:delivery-tracking", _reported),
     DeliveryTab("logs", lazy("Logs"), "delivery:delivery-logs", _sends),
     DeliveryTab("exclusions", lazy("Exclusions"), "delivery:delivery-exclusions", _sends),
     DeliveryTab("audit", lazy("Audit"), "delivery:delivery-audit", _always),

@@ -71,6 +71,8 @@ def own_pages() -> Pages:
             Entry(Word.DELIVERIES, lazy("New delivery"), "delivery:new-delivery", _PREPARE, position=5),
             Entry(Word.DELIVERIES, lazy("Calendar"), "delivery:calendar", position=10),
             Entry(Word.DELIVERIES, lazy("Typologies"), "delivery:typologies", position=60),
+            Entry(Word.REPORTS, lazy("Deliveries"), "delivery:reports", position=0),
+            Entry(Word.REPORTS, lazy("What the numbers mean"), "delivery:indicators", position=40),
             Entry(Word.REPORTS, lazy("Delivery throughput"), "delivery:throughput", position=10),
             *(
                 [Entry(Word.DELIVERIES, lazy("Mailbox"), "delivery:mailbox", _PREPARE, position=90)]

@@ -28,6 +28,8 @@ from envoi.packages.delivery.console import (
     throughput,
     typologies,
 )
+from envoi.packages.delivery.console.reports import meanings as report_meanings
+from envoi.packages.delivery.console.reports import pages as report_pages
 
 app_name = "delivery"
 urlpatterns = [
@@ -36,6 +38,18 @@ urlpatterns = [
     path("deliveries/new", deliveries.new, name="new-delivery"),
     path("deliveries/calendar", calendar.page, name="calendar"),
     path("reports/throughput", throughput.page, name="throughput"),
+    path("reports/deliveries", report_pages.several, name="reports"),
+    path("reports/deliveries/<slug:name>", report_pages.several, name="report"),
+    path("reports/deliveries/<slug:name>.csv", report_pages.csv_of_several, name="report-csv"),
+    path("reports/indicators", report_meanings.page, name="indicators"),
+    path("reports/indicators/<slug:name>", report_meanings.one, name="indicator"),
+    path("deliveries/<int:number>/reports", report_pages.of_delivery, name="delivery-reports"),
+    path("deliveries/<int:number>/reports/<slug:name>", report_pages.of_delivery, name="delivery-report"),
+    path(
+        "deliveries/<int:number>/reports/<slug:name>.csv",
+        report_pages.csv_of_delivery,
+        name="delivery-report-csv",
+    ),
     path("deliveries/<int:number>", deliveries.page, name="delivery"),
     path("deliveries/<int:number>/ask/<slug:command>", deliveries.ask, name="delivery-ask"),
     path("deliveries/<int:number>/failures", deliveries.failures, name="delivery-failures"),

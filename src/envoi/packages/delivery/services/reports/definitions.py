@@ -1,0 +1,119 @@
+"""What the numbers of reports mean: a definition a number, shown one click away from wherever it stands.
+
+Those of tracking stand with what works them out, `services/tracking/definitions.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as lazy
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One number: its name, what it means, how it is worked out. All are translated lazily."""
+
+    label: Any
+    text: Any
+    formula: Any = ""
+    group: str = "delivery"
+    """Under which heading it is listed: one of `GROUPS`."""
+
+
+GROUPS: Mapping[str, Any] = {
+    "delivery": lazy("Messages"),
+    "reception": lazy("Opens"),
+    "clicks": lazy("Clicks"),
+    "web": lazy("Web tracking"),
+    "shares": lazy("Sharing"),
+    "clients": lazy("Browsers and systems"),
+    "services": lazy("Subscriptions"),
+}
+DEFINITIONS: Mapping[str, Definition] = {
+    "totalTarget": Definition(
+        lazy("Initial population"),
+        lazy("Everybody whom the delivery was aimed at, before anybody was left out."),
+    ),
+    "reject": Definition(
+        lazy("Rejected by rules"),
+        lazy(
+            "People whom the analysis has left out: no address, quarantine, denylist, doubles, typology "
+            "rules, control group."
+        ),
+    ),
+    "excludedShare": Definition(
+        lazy("Share of those left out"),
+        lazy("How many of all that were left out were so for this reason."),
+        lazy("people of the cause / all people left out"),
+    ),
+    "excludedOfTarget": Definition(
+        lazy("Share of the target"),
+        lazy("How many of the initial population were left out for this reason."),
+        lazy("people of the cause / initial population"),
+    ),
+    "toDeliver": Definition(
+        lazy("Messages to deliver"),
+        lazy("Messages that the analysis has prepared. Seed addresses are not counted."),
+        lazy("initial population − rejected"),
+    ),
+    "processed": Definition(
+        lazy("Processed messages"),
+        lazy("Messages with an outcome. Those that wait, or were cancelled, are not among them."),
+        lazy("success + errors"),
+    ),
+    "success": Definition(
+        lazy("Success"),
+        lazy(
+            "Messages that the next server has taken, and that have not come back since. Seed addresses are "
+            "not counted."
+        ),
+    ),
+    "error": Definition(
+        lazy("Errors"), lazy("Messages that were refused, or that came back later as a bounce.")
+    ),
+    "deliveredRate": Definition(
+        lazy("Delivered"), lazy("Share of the processed messages that arrived."), lazy("success / processed")
+    ),
+    "errorRate": Definition(
+        lazy("Rate of errors"),
+        lazy("Share of the processed messages that failed."),
+        lazy("errors / processed"),
+    ),
+    "errorBreakdown": Definition(
+        lazy("Breakdown of errors"),
+        lazy("Which share of all errors has this reason, or happened at this domain."),
+        lazy("errors of this kind / all errors"),
+    ),
+    "errorContribution": Definition(
+        lazy("Contribution of errors"),
+        lazy("Which share of all processed messages failed for this reason."),
+        lazy("errors of this kind / processed"),
+    ),
+    "hardBounce": Definition(
+        lazy("Hard bounces"),
+        lazy("Failed because the address is unknown. Above 2 % providers begin to distrust a sender."),
+        lazy("errors with the reason “user unknown” / processed"),
+    ),
+    "softBounce": Definition(
+        lazy("Soft bounces"),
+        lazy(
+            "Failed for a reason that may pass: unreachable, mailbox full, invalid domain, account disabled, "
+            "not connected, refused. It should stay below 10 % at every provider."
+        ),
+        lazy("errors with one of these reasons / processed"),
+    ),
+    "newQuarantine": Definition(
+        lazy("New quarantines"), lazy("Addresses that went into quarantine because of this delivery.")
+    ),
+    "domain": Definition(
+        lazy("Domain"),
+        lazy(
+            "The provider of an address, as the enumeration “E-mail domains by provider” groups them. What "
+            "belongs to none is counted as Others."
+        ),
+    ),
+    "sentOnDomain": Definition(
+        lazy("Sent"), lazy("Messages to this domain that arrived. The rates of the row are shares of them.")
+    ),
+}
