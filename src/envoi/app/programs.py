@@ -22,6 +22,13 @@ def programs(home: Path, config: Config, only: Sequence[str] = ()) -> tuple[Prog
     table = (
         Program("web", (*envoi, "web"), reload_signal=signal.SIGHUP),
         Program(
+            "track",
+            (*envoi, "track"),
+            count=min(config.tracking.processes, 1) if config.tracking.url else 0,
+            stop_seconds=30,
+            reload_signal=signal.SIGHUP,
+        ),
+        Program(
             "worker",
             (*envoi, "worker"),
             count=config.worker.processes,

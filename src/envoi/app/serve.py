@@ -58,9 +58,9 @@ def serve(config: Config) -> None:
     front.run()
 
 
-def claim(host: str, port: int) -> None:
+def claim(host: str, port: int, section: str = "web") -> None:
     """Make sure that nobody listens on the address. Raises Conflict with the holder's name when it can be
-    found.
+    found. `section` of the configuration has said it.
 
     Granian shares its port (SO_REUSEPORT), so two instances on one port would both start and each get half
     of the requests; a plain bind tells.
@@ -69,8 +69,8 @@ def claim(host: str, port: int) -> None:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
         raise Conflict(
-            f"web.host is {host!r}, which is no address of this machine ({error}). "
-            "Set [web] host, or ENVOI_WEB_HOST."
+            f"{section}.host is {host!r}, which is no address of this machine ({error}). "
+            f"Set [{section}] host, or ENVOI_{section.upper()}_HOST."
         ) from error
     with socket.socket(found[0], socket.SOCK_STREAM) as probe:
         # Connections of a server that just ended linger; only a living listener counts.
@@ -86,7 +86,7 @@ def claim(host: str, port: int) -> None:
             who = f" by {found_holder}" if (found_holder := holder(port)) else ""
             raise Conflict(
                 f"Port {port} on {host} is in use{who}. Stop that, or choose another port "
-                "by --port, [web] port or ENVOI_WEB_PORT."
+                f"by --port, [{section}] port or ENVOI_{section.upper()}_PORT."
             ) from error
 
 

@@ -47,7 +47,9 @@ def up(
     with supervisor.only_one(home):
         logs.configure("up", config.log, home)
         if any(program.name == "web" for program in table):
-            _claim_port(config.web.host, config.web.port)
+            _claim_port(config.web.host, config.web.port, "web")
+        if any(program.name == "track" for program in table):
+            _claim_port(config.tracking.host, config.tracking.port, "tracking")
         instance = boot.setup(home)
         logs.configure("up", config.log, home)
         creation.prepare(instance)
@@ -101,13 +103,13 @@ class Watch:
         )
 
 
-def _claim_port(host: str, port: int) -> None:
+def _claim_port(host: str, port: int, section: str) -> None:
     refusal: list[Conflict] = []
 
     def free() -> bool:
         refusal.clear()
         try:
-            serve.claim(host, port)
+            serve.claim(host, port, section)
         except Conflict as error:
             refusal.append(error)
         return not refusal

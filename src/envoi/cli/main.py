@@ -28,6 +28,7 @@ COMMANDS = {
     "status": "status",
     "check": "check",
     "web": "web",
+    "track": "track",
     "worker": "worker",
     "sender": "sender",
     "inmail": "inmail",

@@ -108,9 +108,20 @@ class SendingConfig:
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """`[tracking]`: where readers reach us for /r/, without the path. Empty: nothing is tracked."""
+    """`[tracking]`: where readers reach us, and the process `track` that answers them here."""
 
     url: str = ""
+    """The address of /r/ for readers, without the path. Empty: nothing is tracked."""
+    host: str = "127.0.0.1"
+    port: int = 8090
+    processes: int = 1
+    """0: this host answers no readers."""
+    expiration_url: str = ""
+    """Where links lead whose delivery's tracking is over and which says no other. Empty: a short page."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies that are believed when they say who asks (X-Forwarded-For)."""
+    cookies_elsewhere: bool = False
+    """Whether cookies go along from pages of other sites too (SameSite=None); with https only."""
 
 
 @dataclass(frozen=True)
