@@ -55,6 +55,7 @@ _MOVED = (
     "DELETE FROM nms_sub_histo WHERE recipient_id = %(gone)s",
     "DELETE FROM nms_consent WHERE recipient_id = %(gone)s",
     "UPDATE nms_visitor SET recipient_id = %(kept)s WHERE recipient_id = %(gone)s",
+    "UPDATE nms_opt_out SET recipient_id = %(kept)s WHERE recipient_id = %(gone)s",
 )
 
 

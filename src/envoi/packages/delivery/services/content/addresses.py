@@ -6,8 +6,19 @@ from envoi.packages.delivery.services.redirection import tags
 from envoi.packages.delivery.services.redirection.tags import Tags
 
 UNSUBSCRIBE, MIRROR = "unsubscribeUrl", "mirrorUrl"
-PAGES = (UNSUBSCRIBE, MIRROR)
+PREFERENCES, FORWARD, SHARE = "preferencesUrl", "forwardUrl", "shareUrl"
+PAGES = (UNSUBSCRIBE, MIRROR, PREFERENCES, FORWARD, SHARE)
 """Our own pages, as templates call them."""
+SHARED = "share"
+"""The parameter of a mirror page that anybody may see: nothing in it is personal."""
+_PLACES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    UNSUBSCRIBE: (UNSUBSCRIBE, tags.PATH, ()),
+    MIRROR: (MIRROR, tags.PATH, ()),
+    PREFERENCES: (UNSUBSCRIBE, tags.PREFERENCES, ()),
+    FORWARD: (MIRROR, tags.FORWARD, ()),
+    SHARE: (MIRROR, tags.PATH, (SHARED,)),
+}
+"""Of each page the link by which it is counted, its path, and what its address says beside."""
 
 
 class Addresses:
@@ -39,8 +50,9 @@ class Addresses:
     def page(self, name: str, form: str = "h") -> str:
         """Return the address of one of our pages."""
         if self._tags is not None:
-            own = self._own.get(name)
-            return self._tags.make(form, self._log, self._delivery, own) if own else ""
+            link, path, params = _PLACES[name]
+            own = self._own.get(link)
+            return self._tags.make(form, self._log, self._delivery, own, params, path=path) if own else ""
         return f"mailto:{self.mail}?subject=unsubscribe" if name == UNSUBSCRIBE else ""
 
     def functions(self) -> Mapping[str, Callable[..., str]]:

@@ -61,7 +61,7 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
     if config.tracking.url and said.tracking:
         tracked = tracking.track(delivery, sources, opens=said.opens, now=now)
     finished = tracking.own_pages(tracked.sources)
-    if file_target.concerns(delivery.mapping):
+    if file_target.concerns(delivery.mapping) or said.mirror in (settings.NEVER, settings.BY_ID):
         # A mirror page is made of a row of the target, which a file has not (delivery.md §2.10).
         tracked.own.pop(addresses.MIRROR, None)
     data = keeping.keep_data(run, delivery, paths)

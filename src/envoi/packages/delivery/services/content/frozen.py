@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 from django.utils.translation import gettext as _
 
 from envoi.kernel.errors import NotFound
+from envoi.kernel.expression import Kind
 from envoi.packages.delivery.models import (
     DeliveryContent,
     DeliveryRun,
@@ -68,7 +69,9 @@ def load(run: DeliveryRun | int) -> Content:
 class Content:
     """The content of one run. It belongs to one thread."""
 
-    def __init__(self, kept: DeliveryContent, *, most: float = 0) -> None:
+    def __init__(
+        self, kept: DeliveryContent, *, most: float = 0, addresses: type[Addresses] = Addresses
+    ) -> None:
         """`most` seconds bound the limit of the delivery. Raises Invalid when a template can no longer be
         read.
         """
@@ -82,7 +85,7 @@ class Content:
         self._text, self._html = bool(kept.templates.get("text")), bool(kept.templates.get("html"))
         self._files = said.attachments
         self._skeletons: dict[tuple[bool, bool], mime.Skeleton] = {}
-        self._addresses = Addresses(
+        self._addresses = addresses(
             kept.delivery_id,
             kept.links,
             kept.settings.get("own", {}),
@@ -114,13 +117,27 @@ class Content:
         """Return those messages of some numbers that are pending, as `rows`."""
         return self._read(self.storage, "id = ANY(%(envoi_ids)s)", envoi_ids=list(ids), envoi_most=len(ids))
 
+    def sent(self, number: int) -> Row | None:
+        """Return one message, whatever became of it, with the data of its reader as they are now."""
+        found = self._read(self.storage, "id = %(envoi_id)s", pending=False, envoi_id=number, envoi_most=1)
+        return found[0] if found else None
+
+    def of_nobody(self, number: int) -> Row:
+        """Return a message with empty fields, so that it can be shown to anybody."""
+        columns = self._query.columns
+        empty = tuple("" if each.kind == Kind.TEXT.name else None for each in columns)
+        return Row(number, 0, "", 0, self._build(empty))
+
+    def page(self, row: Row) -> str:
+        """Return the HTML of a message, also of one whose reader wants text. Raises as `render`."""
+        return self._made(row)["html"]
+
     def render(self, row: Row) -> Rendered:
         """Return a message. Raises CannotRender for one whose data do not fit, TooLong when it takes longer
         than the delivery allows: then the delivery fails.
         """
         addresses = self._addresses
-        addresses.of(row.id, self._identity.unsubscribe_address(self.run_id, row.id))
-        made = self._templates.render({**row.values, "message": self._message(row)})
+        made = self._made(row)
         text, html = made["text"], made["html"]
         if text and html and self._wants_text(row):
             html = ""
@@ -156,6 +173,10 @@ class Content:
             case Format.PREFERENCE:
                 return row.values.get(reading.FORMAT) == EmailFormat.TEXT
 
+    def _made(self, row: Row) -> dict[str, str]:
+        self._addresses.of(row.id, self._identity.unsubscribe_address(self.run_id, row.id))
+        return self._templates.render({**row.values, "message": self._message(row)})
+
     def _message(self, row: Row) -> dict[str, Any]:
         return {
             "id": f"{row.id:x}",
@@ -165,8 +186,8 @@ class Content:
             **{name: self._addresses.page(name) for name in self._used},
         }
 
-    def _read(self, storage: str, which: str, **params: Any) -> list[Row]:
-        found = reading.fetch(self._query, storage, self.run_id, which, params)
+    def _read(self, storage: str, which: str, *, pending: bool = True, **params: Any) -> list[Row]:
+        found = reading.fetch(self._query, storage, self.run_id, which, params, pending=pending)
         build, own = self._build, len(reading.OWN)
         rows = [Row(each[0], each[1], each[2], each[3], build(each[own:])) for each in found]
         if any(each.flags & Flag.SEED for each in rows):

@@ -1,7 +1,7 @@
 """How the content of a delivery is made, as it is kept with it: JSON outside, checked values inside.
 
     {"tracking": true, "opens": true, "language": "fr", "toName": "{{ recipient.fullName }}",
-     "attachments": [12]}
+     "attachments": [12], "mirror": "link"}
 
 How long making a message may take is said with the sending (`personalisation`).
 """
@@ -16,8 +16,12 @@ from envoi.kernel.errors import Invalid
 
 _NAMES = {
     "tracking": "tracking", "opens": "opens", "language": "language", "toName": "to_name",
-    "attachments": "attachments",
+    "attachments": "attachments", "mirror": "mirror",
 }  # fmt: skip
+LINK, ALWAYS, NEVER, BY_ID = MIRRORS = ("link", "always", "never", "id")
+"""Whether there is a mirror page (delivery.md §2.10): where a link leads to it, always, never, or only from
+the delivery log.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class ContentSettings:
     to_name: str = "{{ recipient.fullName }}"
     attachments: tuple[int, ...] = ()
     """Numbers of files, in their order."""
+    mirror: str = LINK
+    """One of `MIRRORS`."""
 
     def said(self) -> dict[str, Any]:
         """Return it as it is kept."""
@@ -51,6 +57,8 @@ def read(said: Mapping[str, Any]) -> ContentSettings:
     for name in ("language", "toName"):
         if not isinstance(said.get(name, ""), str):
             raise Invalid(_("%(place)s must be a text.") % {"place": name})
+    if said.get("mirror", LINK) not in MIRRORS:
+        raise Invalid(_("%(place)s is one of %(known)s.") % {"place": "mirror", "known": ", ".join(MIRRORS)})
     files: Any = said.get("attachments", [])
     if not isinstance(files, list) or not all(type(each) is int for each in cast("list[Any]", files)):
         raise Invalid(_("%(place)s must be a list of numbers.") % {"place": "attachments"})

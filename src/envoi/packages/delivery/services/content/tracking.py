@@ -12,10 +12,11 @@ from django.db import connection
 
 from envoi.packages.delivery.models import Delivery, TrackingUrl, UrlType
 from envoi.packages.delivery.services.content import links
+from envoi.packages.delivery.services.content.addresses import PAGES
 from envoi.packages.delivery.services.redirection import tags
 
 _PIXEL = '<img src="{{ _open()|safe }}" width="1" height="1" border="0" alt="">'
-_OWN = re.compile(r"\{\{-?\s*message\.(unsubscribeUrl|mirrorUrl)\s*-?\}\}")
+_OWN = re.compile(rf"\{{\{{-?\s*message\.({'|'.join(PAGES)})\s*-?\}}\}}")
 
 
 @dataclass

@@ -23,7 +23,7 @@ PURPOSE = "tracking"
 VERSION: Final = "1"
 OPEN = 1
 """The link that stands for opens, of every delivery."""
-PATH, UNSUBSCRIBE, MIRROR_PAGE, FORWARD = "/r/", "/r/u/", "/r/m/", "/r/f/"
+PATH, UNSUBSCRIBE, MIRROR_PAGE, FORWARD, PREFERENCES = "/r/", "/r/u/", "/r/m/", "/r/f/", "/r/p/"
 _BYTES: Final = 12
 _BLOCK: Final = 64
 _OF_URLS: Final = bytes.maketrans(b"+/", b"-_")
