@@ -72,6 +72,7 @@ def own_pages() -> Pages:
             Entry(Word.DELIVERIES, lazy("Calendar"), "delivery:calendar", position=10),
             Entry(Word.DELIVERIES, lazy("Typologies"), "delivery:typologies", position=60),
             Entry(Word.REPORTS, lazy("Deliveries"), "delivery:reports", position=0),
+            Entry(Word.REPORTS, lazy("Subscription tracking"), "delivery:subscriptions-reports", position=20),
             Entry(Word.REPORTS, lazy("What the numbers mean"), "delivery:indicators", position=40),
             Entry(Word.REPORTS, lazy("Delivery throughput"), "delivery:throughput", position=10),
             *(

@@ -30,6 +30,7 @@ from envoi.packages.delivery.console import (
 )
 from envoi.packages.delivery.console.reports import meanings as report_meanings
 from envoi.packages.delivery.console.reports import pages as report_pages
+from envoi.packages.delivery.console.reports import subscriptions as report_subscriptions
 
 app_name = "delivery"
 urlpatterns = [
@@ -41,6 +42,8 @@ urlpatterns = [
     path("reports/deliveries", report_pages.several, name="reports"),
     path("reports/deliveries/<slug:name>", report_pages.several, name="report"),
     path("reports/deliveries/<slug:name>.csv", report_pages.csv_of_several, name="report-csv"),
+    path("reports/subscriptions", report_subscriptions.page, name="subscriptions-reports"),
+    path("reports/subscriptions/<int:number>", report_subscriptions.of_service, name="subscriptions-report"),
     path("reports/indicators", report_meanings.page, name="indicators"),
     path("reports/indicators/<slug:name>", report_meanings.one, name="indicator"),
     path("deliveries/<int:number>/reports", report_pages.of_delivery, name="delivery-reports"),

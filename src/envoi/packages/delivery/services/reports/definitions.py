@@ -113,6 +113,29 @@ DEFINITIONS: Mapping[str, Definition] = {
             "belongs to none is counted as Others."
         ),
     ),
+    "subscribers": Definition(
+        lazy("Subscribers"), lazy("People who subscribed at the end of the time shown."), group="services"
+    ),
+    "subscriptions": Definition(
+        lazy("Subscriptions"), lazy("How often somebody subscribed in the time shown."), group="services"
+    ),
+    "unsubscriptions": Definition(
+        lazy("Unsubscriptions"),
+        lazy("How often somebody left in the time shown, or the validity of a subscription ended."),
+        group="services",
+    ),
+    "evolution": Definition(
+        lazy("Evolution"),
+        lazy("By how many the service grew; the share is of the subscribers."),
+        lazy("subscriptions − unsubscriptions"),
+        group="services",
+    ),
+    "loyalty": Definition(
+        lazy("Loyalty"),
+        lazy("Which share stayed, of all that could have left."),
+        lazy("1 − unsubscriptions / (subscribers + subscriptions − unsubscriptions)"),
+        group="services",
+    ),
     "sentOnDomain": Definition(
         lazy("Sent"), lazy("Messages to this domain that arrived. The rates of the row are shares of them.")
     ),
