@@ -190,6 +190,7 @@ def _context(delivery: Delivery, actor: Actor) -> dict[str, Any]:
     found = checking.check(delivery, actor=actor, reader=next(iter(readers), None))
     return {
         "changes": writes and delivery.status in states.EDITABLE,
+        "part": "source",
         "said": said,
         "formats": [
             (int(each), registry.translate(each.label[:1].upper() + each.label[1:])) for each in Format

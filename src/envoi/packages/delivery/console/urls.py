@@ -5,6 +5,7 @@ from django.urls import path
 from envoi.packages.delivery.console import (
     calendar,
     content,
+    content_imports,
     deliveries,
     delivery_approvals,
     delivery_logs,
@@ -17,6 +18,7 @@ from envoi.packages.delivery.console import (
     lists,
     mailbox,
     mx_rules,
+    pictures,
     profile,
     proofs,
     qualification,
@@ -27,6 +29,7 @@ from envoi.packages.delivery.console import (
     suppression,
     throughput,
     typologies,
+    visual_editor,
 )
 from envoi.packages.delivery.console.reports import meanings as report_meanings
 from envoi.packages.delivery.console.reports import pages as report_pages
@@ -62,7 +65,11 @@ urlpatterns = [
     path("deliveries/<int:number>/audit", delivery_logs.trail, name="delivery-audit"),
     path("deliveries/<int:number>/target", delivery_target.page, name="delivery-target"),
     path("deliveries/<int:number>/content", content.page, name="delivery-content"),
+    path("deliveries/<int:number>/content/visual", visual_editor.page, name="delivery-visual"),
+    path("deliveries/<int:number>/content/images", pictures.page, name="delivery-images"),
+    path("deliveries/<int:number>/content/import", content_imports.page, name="delivery-import"),
     path("deliveries/<int:number>/preview", content.show, name="delivery-preview"),
+    path("r/i/<str:name>", pictures.serve, name="picture"),
     path("deliveries/<int:number>/sending", delivery_sending.page, name="delivery-sending"),
     path("deliveries/<int:number>/approval", delivery_approvals.page, name="delivery-approval"),
     path("deliveries/<int:number>/proofs", proofs.page, name="delivery-proofs"),

@@ -168,6 +168,11 @@ def social_address() -> str:
     return f"{settings.ENVOI.config.web.address}/static/delivery/social/"
 
 
+def picture_address(name: str) -> str:
+    """Return where readers get a picture that the product ships."""
+    return f"{settings.ENVOI.config.web.address}/static/delivery/starters/{name}"
+
+
 def served(name: str) -> tuple[str, bytes] | None:
     """Return type and bytes of the picture that has a name in its address; None when there is none."""
     found = _NAME.fullmatch(name)

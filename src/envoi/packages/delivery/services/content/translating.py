@@ -43,27 +43,44 @@ _VALUE = re.compile(r"\s*value\s+object\s*=\s*(['\"])(\w+)\1\s+xpath\s*=\s*(['\"
 
 
 @dataclass(frozen=True)
+class Mark:
+    """One mark of the product: where it stood, what it was, what it is now; "" for one that stays."""
+
+    line: int
+    source: str
+    made: str = ""
+
+
+@dataclass(frozen=True)
 class Translated:
-    """What has become of a source; `kept` are marks that stay as they were."""
+    """What has become of a source: marks that are ours now, and `left`, those that stay as they were."""
 
     source: str
-    kept: tuple[str, ...]
+    made: tuple[Mark, ...] = ()
+    left: tuple[Mark, ...] = ()
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The marks that stay."""
+        return tuple(each.source for each in self.left)
 
 
 def translated(source: str, *, html: bool) -> Translated:
     """Return a source with the product's marks as ours. Safe to repeat."""
-    kept: list[str] = []
+    done: list[Mark] = []
+    left: list[Mark] = []
+    seen = [1, 0]  # line and place of the mark before
     blocks: list[bool] = []  # open braces, and whether their mark was translated
 
     def one(found: re.Match[str]) -> str:
         raw = found["body"] is not None
         kind, body = (found["kind"], found["body"]) if raw else (found["kind2"], found["body2"])
         made = _mark(kind, unescape(body) if html or not raw else body, blocks)
-        if not made:
-            kept.append(found[0])
+        seen[:] = seen[0] + source.count("\n", seen[1], found.start()), found.start()
+        (done if made else left).append(Mark(seen[0], found[0], made))
         return made or found[0]
 
-    return Translated(_MARK.sub(one, source), tuple(kept))
+    return Translated(_MARK.sub(one, source), tuple(done), tuple(left))
 
 
 def _mark(kind: str, body: str, blocks: list[bool]) -> str:

@@ -1,0 +1,498 @@
+// The visual editor of messages: GrapesJS with its MJML components, in the console's own clothes.
+// The server compiles what is kept; nothing of a message depends on what a browser makes of it.
+"use strict";
+(() => {
+  const root = document.querySelector("[data-visual]");
+  if (!root || !window.grapesjs) return;
+  const config = JSON.parse(document.getElementById("visual-config").textContent);
+  const t = (name) => config.texts[name] ?? name;
+  const $ = (name) => root.querySelector(`[data-part="${name}"]`);
+  const make = (tag, attributes = {}, ...inner) => {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+      else if (value === true) made.setAttribute(name, "");
+      else if (value !== false && value != null) made.setAttribute(name, value);
+    }
+    made.append(...inner);
+    return made;
+  };
+  const escaped = (text) => String(text).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
+
+  // ---- the editor -------------------------------------------------------------------------------------
+  const plugin = window["grapesjs-mjml"].default ?? window["grapesjs-mjml"];
+  const MJML = [
+    "mj-body", "mj-wrapper", "mj-section", "mj-group", "mj-column", "mj-text", "mj-button", "mj-image", "mj-social",
+    "mj-social-element", "mj-divider", "mj-spacer", "mj-navbar", "mj-navbar-link", "mj-hero", "mj-raw",
+  ];
+  const tagged = (component, tag) => (!component ? [] : component.get("tagName") === tag ? [component]
+    : component.components().models.flatMap((each) => tagged(each, tag)));
+  // Values of attributes reach the compiler of the canvas as text in quotes.
+  const asText = (editor) => {
+    for (const name of MJML) {
+      const type = editor.Components.getType(name);
+      if (!type) continue;
+      const own = type.model.prototype.getMjmlAttributes;
+      if (own) {
+        type.model.prototype.getMjmlAttributes = function () {
+          return Object.fromEntries(Object.entries(own.call(this))
+            .filter(([key]) => !key.startsWith("envoi-"))
+            .map(([key, value]) => [key, typeof value === "string" ? escaped(value) : value]));
+        };
+      }
+      // What is not written is left to the compiler and to mj-attributes.
+      editor.Components.addType(name, { model: { defaults: { "style-default": {} } } });
+    }
+  };
+  const withHead = (editor, { opt }) => {
+    const parse = opt.mjmlParser;
+    opt.mjmlParser = (source, options) => {
+      const [head] = tagged(editor.getWrapper(), "mj-attributes");
+      const made = parse(head ? source.replace(/^<mjml>/, `<mjml><mj-head>${written(head)}</mj-head>`) : source, options);
+      return { ...made, html: made.html.replaceAll("https://www.mailjet.com/images/theme/v1/icons/ico-social/", config.social) };
+    };
+  };
+  const editor = window.grapesjs.init({
+    container: $("canvas"),
+    height: "100%",
+    width: "auto",
+    storageManager: false,
+    telemetry: false,
+    cssIcons: "",
+    noticeOnUnload: false,
+    panels: { defaults: [] },
+    blockManager: { custom: true },
+    traitManager: { custom: true },
+    styleManager: { custom: true },
+    layerManager: { custom: true },
+    selectorManager: { custom: true },
+    assetManager: { custom: { open: ({ select, close: done }) => pictures((chosen) => { select({ getSrc: () => chosen.address }, true); done?.(); }), close: () => {} } },
+    deviceManager: { devices: [] },
+    domComponents: { disableTextInnerChilds: false },
+    canvas: { styles: [] },
+    i18n: { locale: config.language, detectLocale: false, localeFallback: "en", messages: { [config.language]: {} } },
+    plugins: [
+      (it) => plugin(it, {
+        fonts: {}, useXmlParser: true, useCustomTheme: false, blocks: [], columnsPadding: "10px 0",
+        customComponents: [withHead],
+        i18n: { [config.language]: { "grapesjs-mjml": { components: { names: config.names } } } },
+      }),
+      asText,
+    ],
+  });
+  window.envoiEditor = editor;
+
+  // ---- written as XML ---------------------------------------------------------------------------------
+  const VOID = new Set(["area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]);
+  const written = (component) => {
+    const tag = component.get("tagName");
+    if (component.is("textnode") || component.is("comment") || !tag) return component.toHTML();
+    const inner = component.components().map(written).join("") || (component.get("content") ?? "");
+    if (component === editor.getWrapper()) return inner;
+    const given = component.getAttrToHTML && tag.startsWith("mj-") ? component.getAttrToHTML() : component.getAttributes();
+    const style = tag.startsWith("mj") ? "" : component.styleToString?.() || "";
+    const attributes = { ...given, ...(style ? { style } : {}) };
+    if (!tag.startsWith("mj") && String(attributes.id ?? "").match(/^i[a-z0-9]{2,5}$/)) delete attributes.id;
+    const said = Object.entries(attributes)
+      .filter(([name, value]) => value !== "" && value !== false && value != null && name !== "draggable" && !name.startsWith("data-gjs"))
+      .map(([name, value]) => ` ${name}="${escaped(value === true ? name : value)}"`)
+      .join("");
+    return VOID.has(tag) || (!inner && component.get("void")) ? `<${tag}${said}/>` : `<${tag}${said}>${inner}</${tag}>`;
+  };
+  const source = () => {
+    editor.getEditing()?.trigger?.("sync:content");
+    return written(editor.getWrapper());
+  };
+
+  // ---- keeping ----------------------------------------------------------------------------------------
+  const form = $("form");
+  const said = $("said");
+  const say = (text, bad = false) => {
+    said.textContent = text;
+    said.classList.toggle("t-bad", bad);
+  };
+  let clean = "";
+  const changed = () => clean !== source();
+  const mark = () => { $("unsaved").hidden = !changed(); };
+  const keep = async () => {
+    const text = source();
+    const body = new FormData(form);
+    body.set("do", "keep");
+    body.set("mjml_source", text);
+    say(t("keeping"));
+    try {
+      const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+      if (!answer.headers.get("Content-Type")?.startsWith("application/json")) throw new Error(t("lost"));
+      const { said: line, problem, size } = await answer.json();
+      say(problem || line, Boolean(problem));
+      if (!problem) {
+        clean = text;
+        $("size").textContent = size;
+        mark();
+      }
+      return !problem;
+    } catch (error) {
+      say(error instanceof TypeError ? t("lost") : error.message, true);
+      return false;
+    }
+  };
+  addEventListener("beforeunload", (event) => { if (config.changes && changed()) event.preventDefault(); });
+
+  // ---- blocks -----------------------------------------------------------------------------------------
+  const section = (inner, attributes = "") => `<mj-section background-color="#ffffff" padding="24px 8px"${attributes}>${inner}</mj-section>`;
+  const column = (inner = "", attributes = "") => `<mj-column${attributes}>${inner}</mj-column>`;
+  const FONT = ' font-family="Helvetica, Arial, sans-serif" color="#1f2733"';
+  const text = (inner, attributes = "") => `<mj-text${FONT} font-size="16px" line-height="1.5"${attributes}>${inner}</mj-text>`;
+  const button = `<mj-button href="https://" background-color="#2f43b0" color="#ffffff" font-family="Helvetica, Arial, sans-serif" font-size="16px" border-radius="6px">${escaped(t("sampleButton"))}</mj-button>`;
+  const social = `<mj-social icon-size="28px" mode="horizontal">${["facebook", "instagram", "linkedin", "youtube"].map((each) => `<mj-social-element name="${each}-noshare" href="https://www.${each}.com/"></mj-social-element>`).join("")}</mj-social>`;
+  const image = `<mj-image src="${config.placeholder}" alt=""/>`;
+  const say2 = (name) => escaped(t(name));
+  const BLOCKS = [
+    ["layout", "one", "▭", section(column(text(say2("sampleText"))))],
+    ["layout", "two", "▯▯", section(column(text(say2("sampleText"))) + column(text(say2("sampleText"))))],
+    ["layout", "three", "▯▯▯", section(column(text(say2("sampleText"))) + column(text(say2("sampleText"))) + column(text(say2("sampleText"))))],
+    ["layout", "pictureText", "▣≡", section(column(image, ' width="40%"') + column(text(say2("sampleText")), ' width="60%"'))],
+    ["layout", "hero", "▤", `<mj-hero mode="fixed-height" height="320px" background-color="#24358f" vertical-align="middle" padding="40px 20px"><mj-text align="center" color="#ffffff" font-family="Helvetica, Arial, sans-serif" font-size="32px" line-height="1.2" font-weight="700">${say2("sampleTitle")}</mj-text>${button}</mj-hero>`],
+    ["content", "text", "¶", text(say2("sampleText"))],
+    ["content", "heading", "H", text(`<h1 style="margin:0;font-size:28px;line-height:1.25;">${say2("sampleTitle")}</h1>`)],
+    ["content", "image", "▣", image],
+    ["content", "button", "⬭", button],
+    ["content", "divider", "—", '<mj-divider border-color="#d5dae2" border-width="1px"/>'],
+    ["content", "spacer", "↕", '<mj-spacer height="24px"/>'],
+    ["content", "social", "◍", social],
+    ["personal", "greeting", "✉", text(`${say2("sampleHello")}{% if recipient.firstName %} {{ recipient.firstName }}{% endif %},`)],
+    ["personal", "conditional", "?", section(column(text(say2("sampleConditional"))), ' envoi-if="recipient.firstName"')],
+    ["personal", "footer", "⌄", section(column(text(say2("sampleFooter").replace("%address%", "{{ message.address }}") + `<br/><a href="{{ message.unsubscribeUrl }}" style="color:#5c6676;">${say2("unsubscribe")}</a>{% if message.mirrorUrl %} · <a href="{{ message.mirrorUrl }}" style="color:#5c6676;">${say2("mirror")}</a>{% endif %}`, ' align="center"').replace('color="#1f2733"', 'color="#5c6676"').replace('font-size="16px"', 'font-size="13px"'))).replace("#ffffff", "#f3f4f7")],
+    ...config.blocks.map(([name, label]) => ["own", `{}${label}`, "⧉", text(`{% include &quot;${escaped(name)}&quot; %}`)]),
+  ];
+  const WHOLE = /^<mj-(section|hero|wrapper)/;
+  const within = (component, types) => {
+    for (let each = component; each; each = each.parent()) if (types.includes(each.get("tagName"))) return each;
+    return null;
+  };
+  const after = (component, made) => component.parent().append(made, { at: component.index() + 1 })[0];
+  const add = (made) => {
+    const body = tagged(editor.getWrapper(), "mj-body")[0];
+    const chosen = editor.getSelected();
+    let result;
+    if (WHOLE.test(made)) {
+      const whole = within(chosen, ["mj-section", "mj-hero", "mj-wrapper"]);
+      const top = whole && (whole.parent().get("tagName") === "mj-wrapper" && !/^<mj-section/.test(made) ? whole.parent() : whole);
+      result = top ? after(top, made) : body.append(made)[0];
+    } else {
+      const place = within(chosen, ["mj-column", "mj-hero"]);
+      const beside = place && chosen !== place ? [...Array(99)].reduce((each) => (each && each.parent() !== place ? each.parent() : each), chosen) : null;
+      const columns = tagged(body, "mj-column");
+      if (beside) result = after(beside, made);
+      else if (place) result = place.append(made)[0];
+      else if (columns.length) result = columns[columns.length - 1].append(made)[0];
+      else result = tagged(body.append(section(column(made)))[0], "mj-column")[0].components().at(0);
+    }
+    editor.select(result);
+    editor.Canvas.scrollTo(result, { behavior: "auto" });
+  };
+  const labelOf = (name) => (name.startsWith("{}") ? name.slice(2) : t(`block_${name}`));
+  BLOCKS.forEach(([category, name, icon, content], number) => {
+    editor.Blocks.add(`b${number}`, { label: labelOf(name), category, content });
+    const block = editor.Blocks.get(`b${number}`);
+    $(`blocks-${category}`)?.append(
+      make("li", {}, make("button", {
+        type: "button", class: "btn vblock", draggable: "true", "data-block": name, disabled: !config.changes,
+        onclick: () => add(content),
+        ondragstart: (event) => editor.Blocks.startDrag(block, event),
+        ondragend: (event) => editor.Blocks.endDrag(event),
+      }, make("span", { class: "vico", "aria-hidden": "true" }, icon), labelOf(name))),
+    );
+  });
+
+  // ---- properties -------------------------------------------------------------------------------------
+  const FONTS = ["Helvetica, Arial, sans-serif", "Georgia, Times, serif", "Verdana, Geneva, sans-serif", "Trebuchet MS, Tahoma, sans-serif", "Courier New, Courier, monospace"];
+  const space = ["padding-top", "padding-bottom", "padding-left", "padding-right"];
+  const when = ["envoi-if"];
+  const PROPERTIES = {
+    "mj-body": ["background-color", "width"],
+    "mj-wrapper": ["background-color", "background-url", "padding-top", "padding-bottom", "border-radius", "full-width", ...when, "envoi-each"],
+    "mj-section": ["background-color", "background-url", "padding-top", "padding-bottom", "border-radius", "full-width", ...when, "envoi-each"],
+    "mj-hero": ["background-color", "background-url", "height", "vertical-align", ...when],
+    "mj-group": ["background-color", "width"],
+    "mj-column": ["width", "background-color", "vertical-align", "padding-top", "padding-bottom", "border-radius"],
+    "mj-text": ["color", "font-size", "line-height", "align", "font-family", ...space, ...when],
+    "mj-button": ["href", "background-color", "color", "font-size", "font-weight", "border-radius", "align", "width", "font-family", ...space, ...when],
+    "mj-image": ["src", "alt", "href", "width", "align", "border-radius", ...space, ...when],
+    "mj-divider": ["border-color", "border-width", "border-style", "width", ...space, ...when],
+    "mj-spacer": ["height", ...when],
+    "mj-social": ["align", "icon-size", "mode", "color", ...space, ...when],
+    "mj-social-element": ["network", "href", "alt"],
+    "mj-navbar": ["align"],
+    "mj-navbar-link": ["href", "color", "font-size"],
+    a: ["href", "title"],
+    img: ["src", "alt", "href", "width"],
+  };
+  const CHOICES = {
+    align: ["left", "center", "right"],
+    "vertical-align": ["top", "middle", "bottom"],
+    "border-style": ["solid", "dashed", "dotted"],
+    "font-weight": ["400", "600", "700"],
+    mode: ["horizontal", "vertical"],
+    "full-width": ["full-width"],
+    "font-family": FONTS,
+    network: ["facebook", "instagram", "linkedin", "youtube", "x", "pinterest", "tumblr", "vimeo", "github", "web"],
+  };
+  const PIXELS = new Set([...space, "font-size", "border-radius", "border-width", "icon-size", "height"]);
+  const read = (component, name) => {
+    if (name === "network") return String(component.getAttributes().name ?? "").replace("-noshare", "");
+    if (name === "src") return component.get("src") ?? component.getAttributes().src ?? "";
+    const given = component.getAttributes()[name];
+    if (given != null) return given;
+    const side = name.match(/^padding-(top|right|bottom|left)$/)?.[1];
+    const all = component.getAttributes().padding;
+    if (side && all) {
+      const parts = String(all).trim().split(/\s+/);
+      return parts[{ top: 0, right: 1, bottom: 2, left: 3 }[side]] ?? parts[{ top: 0, right: 1, bottom: 0, left: 1 }[side]] ?? parts[0];
+    }
+    return "";
+  };
+  const write = (component, name, value) => {
+    if (name === "network") return component.addAttributes({ name: value ? `${value}-noshare` : "" });
+    if (name === "src") {
+      component.set("src", value);
+      return component.addAttributes({ src: value });
+    }
+    if (value === "") {
+      component.removeAttributes(name);
+      return component.removeStyle?.(name);
+    }
+    return component.addAttributes({ [name]: value });
+  };
+  let number = 0;
+  const control = (component, name) => {
+    const id = `vp${(number += 1)}`;
+    const value = String(read(component, name) ?? "");
+    const row = make("div", { class: "f" }, make("label", { for: id }, t(`prop_${name}`)));
+    const set = (next) => write(component, name, next);
+    const off = { disabled: !config.changes };
+    if (CHOICES[name]) {
+      const known = CHOICES[name].includes(value) || !value;
+      row.append(make("select", { class: "in", id, ...off, onchange: (event) => set(event.target.value) },
+        make("option", { value: "" }, t("standard")),
+        ...(known ? [] : [make("option", { value, selected: true }, value)]),
+        ...CHOICES[name].map((each) => make("option", { value: each, selected: each === value }, config.texts[`choice_${each}`] ?? each.split(",")[0]))));
+    } else if (name.endsWith("color")) {
+      const plain = make("input", { class: "in mono", id, value, placeholder: t("standard"), spellcheck: "false", ...off, onchange: (event) => { set(event.target.value.trim()); chooser.value = /^#[\da-f]{6}$/i.test(event.target.value) ? event.target.value : "#ffffff"; } });
+      const chooser = make("input", { type: "color", class: "vcolor", value: /^#[\da-f]{6}$/i.test(value) ? value : "#ffffff", "aria-label": t(`prop_${name}`), ...off, onchange: (event) => { plain.value = event.target.value; set(event.target.value); } });
+      row.append(make("span", { class: "vpair" }, chooser, plain));
+    } else if (PIXELS.has(name)) {
+      row.append(make("span", { class: "vpair" }, make("input", { class: "in", id, type: "number", min: "0", max: "2000", value: parseFloat(value) || (value === "0" || value === "0px" ? 0 : ""), placeholder: t("standard"), ...off, onchange: (event) => set(event.target.value === "" ? "" : `${event.target.value}px`) }), make("span", { class: "mut sm", "aria-hidden": "true" }, "px")));
+    } else if (name === "src" || name === "background-url") {
+      const field = make("input", { class: "in", id, value, inputmode: "url", ...off, onchange: (event) => set(event.target.value.trim()) });
+      row.append(field, make("button", { type: "button", class: "btn", ...off, "data-choose": true, onclick: () => pictures((chosen) => {
+        set(chosen.address);
+        if (name === "src" && chosen.alt && !read(component, "alt")) write(component, "alt", chosen.alt);
+        if (name === "src" && !read(component, "width") && chosen.width < 500) write(component, "width", `${chosen.width}px`);
+        show(component);
+      }) }, t("choosePicture")));
+    } else {
+      const long = name === "envoi-if" || name === "envoi-each" || name === "alt";
+      row.append(make(long ? "textarea" : "input", { class: long && name !== "alt" ? "in mono" : "in", id, value, rows: long ? 2 : null, "data-field-target": name === "href" || name === "alt" || null, spellcheck: name === "alt" ? "true" : "false", ...off, onchange: (event) => set(event.target.value.trim()) }));
+      if (long) row.lastChild.value = value;
+      if (config.texts[`hint_${name}`]) row.append(make("span", { class: "hint" }, t(`hint_${name}`)));
+      if (name === "envoi-if" && config.changes) row.append(conditions(row.querySelector("textarea"), set));
+    }
+    return row;
+  };
+  // A condition in three fields, for those who write none.
+  const conditions = (into, set) => {
+    const field = make("select", { class: "in", "aria-label": t("conditionField") }, make("option", { value: "" }, `${t("conditionField")}…`), ...options());
+    const how = make("select", { class: "in", "aria-label": t("conditionHow") }, ...["filled", "empty", "equals", "differs", "above", "below"].map((each) => make("option", { value: each }, t(`how_${each}`))));
+    const what = make("input", { class: "in", "aria-label": t("conditionValue") });
+    const say = () => {
+      const path = field.value.replace(/^\{\{\s*|\s*\}\}$/g, "");
+      if (!path) return;
+      const literal = /^-?\d+(\.\d+)?$/.test(what.value.trim()) ? what.value.trim() : `"${what.value.replaceAll('"', "")}"`;
+      into.value = { filled: path, empty: `not ${path}`, equals: `${path} == ${literal}`, differs: `${path} != ${literal}`, above: `${path} > ${literal}`, below: `${path} < ${literal}` }[how.value];
+      set(into.value);
+    };
+    const shown = () => { what.hidden = ["filled", "empty"].includes(how.value); };
+    for (const each of [field, how, what]) each.addEventListener("change", () => { shown(); say(); });
+    shown();
+    return make("details", {}, make("summary", { class: "sm" }, t("compose")), make("div", { class: "vcond" }, field, how, what));
+  };
+  const options = () => config.fields.map(([group, marks]) => make("optgroup", { label: group }, ...marks.map(([value, label]) => make("option", { value }, label))));
+
+  const panel = $("properties");
+  const path = $("path");
+  const names = (component) => component.getName() || component.get("tagName");
+  const show = (component) => {
+    panel.replaceChildren();
+    path.replaceChildren();
+    if (!component || component === editor.getWrapper()) {
+      panel.append(make("p", { class: "two sm" }, t("choose")));
+      return;
+    }
+    const chain = [];
+    for (let each = component; each && each.get("tagName") !== "mjml"; each = each.parent()) if (each !== editor.getWrapper()) chain.unshift(each);
+    path.append(...chain.map((each) => make("li", {}, make("button", { type: "button", class: "btn quiet sm", "aria-current": each === component ? "true" : null, onclick: () => editor.select(each) }, names(each)))));
+    const properties = PROPERTIES[component.get("tagName")] ?? (component.is("link") ? PROPERTIES.a : component.is("image") ? PROPERTIES.img : []);
+    const own = properties.map((each) => control(component, each));
+    panel.append(...(own.length ? own : [make("p", { class: "two sm" }, t("noProperties"))]));
+    if (component.get("tagName") === "mj-social" && config.changes) panel.append(make("button", { type: "button", class: "btn", onclick: () => editor.select(component.append('<mj-social-element name="web-noshare" href="https://"></mj-social-element>')[0]) }, t("addNetwork")));
+    if (config.changes && component.get("removable") && component.get("tagName") !== "mj-body") {
+      panel.append(make("div", { class: "bar vacts" },
+        ...[["up", "↑"], ["down", "↓"], ["copy", "⧉"], ["remove", "×"]].map(([act, icon]) => make("button", { type: "button", class: "btn", "data-act": act, title: t(`act_${act}`), "aria-label": t(`act_${act}`), onclick: () => acts[act](component) }, icon))));
+    }
+  };
+  const move = (component, by) => {
+    const parent = component.parent();
+    const at = component.index() + by;
+    if (!parent || at < 0 || at >= parent.components().length) return;
+    component.move(parent, { at: by > 0 ? at + 1 : at });
+    editor.select(component);
+  };
+  const acts = {
+    up: (component) => move(component, -1),
+    down: (component) => move(component, 1),
+    copy: (component) => editor.select(after(component, component.clone())),
+    remove: (component) => {
+      const next = component.parent();
+      component.remove();
+      editor.select(next);
+    },
+  };
+
+  // ---- structure --------------------------------------------------------------------------------------
+  const tree = $("structure");
+  const drawn = () => {
+    const body = tagged(editor.getWrapper(), "mj-body")[0];
+    const shown = (component) => {
+      const tag = component.get("tagName") ?? "";
+      if (!tag.startsWith("mj-")) return null;
+      const inner = component.components().map(shown).filter(Boolean);
+      const words = inner.length ? "" : (component.getEl()?.textContent ?? "").trim().replace(/\s+/g, " ").slice(0, 32);
+      return make("li", {}, make("button", { type: "button", class: "btn quiet sm", "aria-current": component === editor.getSelected() ? "true" : null, onclick: () => { editor.select(component); editor.Canvas.scrollTo(component, { behavior: "auto" }); } }, names(component), words ? make("span", { class: "mut" }, ` ${words}`) : ""), ...(inner.length ? [make("ul", {}, ...inner)] : []));
+    };
+    tree.replaceChildren(...(body ? [shown(body)] : []));
+  };
+  let waiting = 0;
+  const soon = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { mark(); if (!$("tree").hidden) drawn(); }, 150);
+  };
+
+  // ---- fields at the caret ----------------------------------------------------------------------------
+  const picker = $("fields");
+  picker.append(...options());
+  let target = null;
+  document.addEventListener("focusin", ({ target: now }) => { if (now.matches?.("[data-field-target]")) target = now; });
+  picker.addEventListener("change", () => {
+    const value = picker.value;
+    picker.value = "";
+    if (!value) return;
+    const editing = editor.getEditing();
+    if (editing) {
+      const inside = editor.Canvas.getDocument();
+      editor.Canvas.getWindow().focus();
+      inside.execCommand("insertText", false, value);
+    } else if (target?.isConnected) {
+      target.setRangeText(value, target.selectionStart, target.selectionEnd, "end");
+      target.dispatchEvent(new Event("change", { bubbles: true }));
+    } else {
+      const chosen = editor.getSelected();
+      if (chosen?.is("mj-text") || chosen?.is("mj-button")) chosen.append(escaped(value));
+      else add(text(escaped(value)));
+    }
+  });
+  // Focus must not leave the text before the field is chosen.
+  picker.addEventListener("mousedown", () => { target = editor.getEditing() ? null : target; });
+
+  // ---- pictures ---------------------------------------------------------------------------------------
+  const dialog = $("pictures");
+  let chosenBy = null;
+  const pictures = (then) => {
+    chosenBy = then;
+    window.htmx.ajax("GET", config.urls.pictures, { target: "#picker", swap: "innerHTML" });
+    dialog.showModal();
+  };
+  dialog.addEventListener("click", ({ target: at }) => {
+    const picked = at.closest("[data-picture]");
+    if (picked) {
+      const { address, alt, width } = picked.dataset;
+      dialog.close();
+      chosenBy?.({ address, alt, width: Number(width) });
+    } else if (at.closest("[data-close]")) dialog.close();
+  });
+  dialog.addEventListener("change", async ({ target: at }) => {
+    if (!at.matches("[data-upload]") || !at.files.length) return;
+    const body = new FormData(form);
+    body.delete("mjml_source");
+    body.set("do", "upload");
+    for (const file of at.files) body.append("file", file);
+    const answer = await fetch(config.urls.pictures, { method: "POST", body, headers: { Accept: "text/html" } });
+    document.getElementById("picker").innerHTML = await answer.text();
+    document.getElementById("picker").querySelector("[data-picture], [data-upload]")?.focus();
+  });
+
+  // ---- edit and preview -------------------------------------------------------------------------------
+  const modes = root.querySelectorAll("[data-mode]");
+  const turn = (mode) => {
+    root.dataset.showing = mode;
+    modes.forEach((each) => each.setAttribute("aria-pressed", String(each.dataset.mode === mode)));
+    if (mode === "preview") preview();
+    else editor.refresh();
+  };
+  const preview = (view) => {
+    const pane = $("previewform");
+    if (view) pane.elements.view.value = view;
+    root.querySelectorAll("[data-view]").forEach((each) => each.setAttribute("aria-pressed", String(each.dataset.view === pane.elements.view.value)));
+    pane.elements.mjml_source.value = source();
+    pane.submit();
+  };
+  modes.forEach((each) => each.addEventListener("click", () => turn(each.dataset.mode)));
+  root.querySelectorAll("[data-view]").forEach((each) => each.addEventListener("click", () => preview(each.dataset.view)));
+  $("previewform").addEventListener("submit", (event) => { event.preventDefault(); preview(); });
+  const width = (name) => {
+    root.querySelectorAll("[data-width]").forEach((each) => each.setAttribute("aria-pressed", String(each.dataset.width === name)));
+    editor.Devices.select(name);
+  };
+  editor.Devices.getAll().reset([]);
+  editor.Devices.add({ id: "wide", name: "wide", width: "" });
+  editor.Devices.add({ id: "phone", name: "phone", width: "390px", widthMedia: "" });
+  root.querySelectorAll("[data-width]").forEach((each) => each.addEventListener("click", () => width(each.dataset.width)));
+  root.querySelectorAll("[data-side]").forEach((each) => each.addEventListener("click", () => {
+    root.querySelectorAll("[data-side]").forEach((one) => one.setAttribute("aria-pressed", String(one === each)));
+    for (const name of ["palette", "tree"]) $(name).hidden = name !== each.dataset.side;
+    drawn();
+  }));
+  const undo = (back) => () => editor.UndoManager[back ? "undo" : "redo"]();
+  $("undo").addEventListener("click", undo(true));
+  $("redo").addEventListener("click", undo(false));
+  $("keep")?.addEventListener("click", (event) => { event.preventDefault(); keep(); });
+
+  // ---- keys: everything that the pointer does ---------------------------------------------------------
+  const keys = (event) => {
+    const chosen = editor.getSelected();
+    const bare = !event.target.closest?.("input, textarea, select, dialog") && !editor.getEditing();
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s") {
+      event.preventDefault();
+      if (config.changes) keep();
+    } else if (bare && chosen && event.altKey && ["ArrowUp", "ArrowDown"].includes(event.key)) {
+      event.preventDefault();
+      move(chosen, event.key === "ArrowUp" ? -1 : 1);
+    }
+  };
+  document.addEventListener("keydown", keys);
+
+  editor.on("load", () => {
+    editor.setComponents(config.mjml);
+    editor.UndoManager.clear();
+    clean = source();
+    width("wide");
+    mark();
+    show(null);
+    editor.Canvas.getDocument().addEventListener("keydown", keys);
+    editor.Canvas.getBody().setAttribute("lang", config.lang);
+    root.dataset.ready = "true";
+    if (!config.changes) editor.getWrapper().onAll((each) => each.set({ editable: false, removable: false, draggable: false, copyable: false, droppable: false }));
+  });
+  editor.on("component:selected component:deselected", () => { show(editor.getSelected()); if (!$("tree").hidden) drawn(); });
+  editor.on("component:update component:add component:remove undo redo rte:disable", soon);
+})();
