@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -19,8 +19,10 @@ from envoi.kernel.big_tables import reserve_ids
 from envoi.kernel.query.scope import quoted
 from envoi.kernel.rights import internal
 from envoi.packages.delivery.models import (
+    Address,
     AddressStatus,
     Channel,
+    Consent,
     ConsentAction,
     FailureReason,
     FailureType,
@@ -29,14 +31,17 @@ from envoi.packages.delivery.models import (
     OptOut,
     OptOutReason,
     OptOutWay,
+    Recipient,
     Service,
     SubOrigin,
+    Subscription,
 )
-from envoi.packages.delivery.services import log_tables, quarantine, subscriptions
-from envoi.packages.delivery.services.chosen import Chosen
+from envoi.packages.delivery.services import consents, log_tables, quarantine, subscriptions
+from envoi.packages.delivery.services.chosen import Chosen, ids
 
 RECIPIENTS, SUBSCRIPTIONS = "rcp", "sub"
 """Storages whose targets have a profile that can refuse."""
+UNDONE_WITHIN = timedelta(days=1)
 SOURCE = "unsubscribe"
 """What the withdrawal of a consent says it came through."""
 _SEGMENT = """SELECT broad_log_id, delivery_id, received_at AS at, address AS source_address
@@ -56,6 +61,8 @@ class Said:
     reason: OptOutReason = OptOutReason.NONE
     remark: str = ""
     source_address: str = ""
+    service: Service | None = None
+    """Which is left, where no message says so."""
 
 
 def apply(segment: str, *, now: datetime) -> int:
@@ -63,23 +70,39 @@ def apply(segment: str, *, now: datetime) -> int:
     returns how many readers have left.
     """
     params = {"segment": segment, "kind": int(HitKind.UNSUBSCRIBE)}
-    return _leave(_SEGMENT, params, Said(OptOutWay.ONE_CLICK), now)
+    return _leave(_SEGMENT, params, Said(OptOutWay.ONE_CLICK), reserve_ids(1).blocks[0], now)
 
 
-def leave(broad_log_id: int, delivery_id: int, said: Said, *, now: datetime) -> int:
-    """Let the reader of one message leave, in the caller's transaction; 0 when that was so already."""
+def leave(broad_log_id: int, delivery_id: int, said: Said, *, now: datetime) -> OptOut | None:
+    """Let the reader of one message leave, in the caller's transaction; None when nothing changed by it."""
     params = {
         "broad_log": broad_log_id,
         "delivery": delivery_id,
         "at": now,
         "source": said.source_address[:64],
     }
-    return _leave(_ONE, params, said, now)
+    batch = reserve_ids(1).blocks[0]
+    _leave(_ONE, params, said, batch, now)
+    return OptOut.objects.filter(batch_id=batch).select_related("service").first()
 
 
-def _leave(asked: str, params: Mapping[str, Any], said: Said, now: datetime) -> int:
+def refuse(recipient_id: int, said: Said, *, now: datetime) -> OptOut:
+    """Let a profile refuse all e-mail, or end its subscription to one service, with a proof, in the caller's
+    transaction.
+    """
+    batch = reserve_ids(1).blocks[0]
     with transaction.atomic():
-        batch = reserve_ids(1).blocks[0]
+        address = Recipient.objects.filter(pk=recipient_id).values_list("email", flat=True).first() or ""
+        made = OptOut.objects.create(
+            date=now, way=said.way, recipient_id=recipient_id, service=said.service, address=address,
+            source_address=said.source_address[:64], batch_id=batch,
+        )  # fmt: skip
+        _carry_out(batch, now)
+    return made
+
+
+def _leave(asked: str, params: Mapping[str, Any], said: Said, batch: int, now: datetime) -> int:
+    with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""SELECT DISTINCT r.storage FROM ({asked}) AS a
@@ -90,11 +113,15 @@ def _leave(asked: str, params: Mapping[str, Any], said: Said, now: datetime) -> 
             storages = [storage for (storage,) in cursor.fetchall()]
         count = sum(_note(asked, params, storage, said, batch) for storage in storages)
         if count:
-            _refuse(batch, now)
-            _withdraw(batch, now)
-            _unsubscribe(batch)
-            _denylist(batch, now)
+            _carry_out(batch, now)
         return count
+
+
+def _carry_out(batch: int, now: datetime) -> None:
+    _refuse(batch, now)
+    _withdraw(batch, now)
+    _unsubscribe(batch)
+    _denylist(batch, now)
 
 
 def _note(asked: str, params: Mapping[str, Any], storage: str, said: Said, batch: int) -> int:
@@ -211,3 +238,66 @@ def _denylist(batch: int, now: datetime) -> None:
         for each in found
     ]  # fmt: skip
     quarantine.note(failures, now=now)
+
+
+def has_left(recipient_id: int, address: str, service: Service | None) -> bool:
+    """Return whether a reader gets no message of a service, or no e-mail at all, any more."""
+    if service is not None:
+        return not Subscription.objects.filter(
+            recipient_id=recipient_id, service=service, delete_status=0
+        ).exists()
+    if recipient_id:
+        return Recipient.objects.filter(pk=recipient_id, black_list_email=1).exists()
+    return Address.objects.filter(
+        address=address, type=Channel.EMAIL, status=AddressStatus.DENYLISTED
+    ).exists()
+
+
+def undo(batch_id: int, *, now: datetime) -> OptOut | None:
+    """Take back what one request of a page has done, in the caller's transaction; None when there is nothing
+    to take back. What came after it stays: who has left again remains so.
+    """
+    with transaction.atomic():
+        proof = (
+            OptOut.objects.select_for_update()
+            .filter(batch_id=batch_id, undone_at=None, date__gt=now - UNDONE_WITHIN)
+            .first()
+        )
+        if proof is None or OptOutWay(proof.way) is OptOutWay.ONE_CLICK:
+            return None
+        proof.undone_at = now
+        proof.save(update_fields=("undone_at",))
+        if proof.service is not None:
+            who = ids([proof.recipient_id])
+            subscriptions.subscribe(
+                proof.service, who, actor=internal(), origin=SubOrigin.FORM, confirm=False
+            )
+        elif proof.recipient_id:
+            Recipient.objects.filter(pk=proof.recipient_id).update(black_list_email=0, modified_at=now)
+            _give_back(proof, now)
+        else:
+            Address.objects.filter(
+                address=proof.address, type=Channel.EMAIL, status=AddressStatus.DENYLISTED
+            ).update(status=AddressStatus.VALID, modified_at=now)
+        return proof
+
+
+def _give_back(proof: OptOut, now: datetime) -> None:
+    """Give those consents again that leaving has withdrawn."""
+    withdrawn = Consent.objects.filter(
+        recipient_id=proof.recipient_id, source=SOURCE, proof=f"nms:optOut {proof.pk}"
+    )
+    for each in withdrawn:
+        latest = Consent.objects.filter(
+            recipient_id=each.recipient_id, purpose=each.purpose, channel=each.channel
+        ).latest("date", "consent_id")
+        if latest.pk == each.pk:
+            consents.record(
+                ids([each.recipient_id]),
+                each.purpose,
+                Channel.EMAIL,
+                ConsentAction.GIVEN,
+                actor=internal(),
+                proof=consents.Proof("taken back", each.proof, proof.source_address),
+                at=now,
+            )

@@ -1,0 +1,1 @@
+"""Doors of delivery that need no sign-in."""

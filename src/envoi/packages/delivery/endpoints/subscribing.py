@@ -1,0 +1,75 @@
+"""`/r/s/<service>`: the form of a service that is open to readers. The address itself has to confirm."""
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from envoi.kernel import clock
+from envoi.kernel.errors import Refused
+from envoi.packages.delivery.endpoints import pages
+from envoi.packages.delivery.models import Service
+from envoi.packages.delivery.services.landing import people, requests, wording
+
+TRAP = "website"
+"""A field that people do not see: who fills it in is a program."""
+
+
+@csrf_exempt
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request: HttpRequest, name: str) -> HttpResponse:
+    """Show the form, or take it. A form on another site leads here: it fills the form in, no more."""
+    if request.method == "POST" and "csrfmiddlewaretoken" not in request.POST:
+        return _filled_in(request, name)
+    return _page(request, name)
+
+
+@pages.door
+def _page(request: HttpRequest, name: str) -> HttpResponse:
+    service = requests.open_service(name)
+    language = pages.speaking(request)
+    if service is None:
+        return pages.lost(request)
+    if request.method != "POST":
+        return _form(request, service, language)
+    words = wording.of(wording.SUBSCRIBE, language, service=service.label)
+    given = request.POST
+    asked = requests.Asked(
+        given.get("email", ""),
+        language,
+        given.get("first_name", ""),
+        given.get("last_name", ""),
+        consent=words.legal if "consent" in given else "",
+        source_address=pages.source(request),
+    )
+    try:
+        if not given.get(TRAP):
+            requests.subscribe(service, asked, now=clock.now())
+    except requests.TooMany as refusal:
+        return pages.tell(request, _("Not now"), str(refusal), status=429)
+    except Refused as refusal:
+        return _form(request, service, language, problem=str(refusal))
+    return pages.tell(
+        request,
+        _("Look into your mailbox"),
+        _("We have sent a message to %(who)s. Open it, and confirm that it is you.")
+        % {"who": people.masked(asked.email.strip())},
+    )
+
+
+@pages.door
+def _filled_in(request: HttpRequest, name: str) -> HttpResponse:
+    service = requests.open_service(name)
+    language = pages.speaking(request)
+    return _form(request, service, language) if service else pages.lost(request)
+
+
+def _form(request: HttpRequest, service: Service, language: str, problem: str = "") -> HttpResponse:
+    context = {
+        "words": wording.of(wording.SUBSCRIBE, language, service=service.label),
+        "service": service,
+        "given": {name: request.POST.get(name, "")[:254] for name in ("email", "first_name", "last_name")},
+        "problem": problem,
+        "trap": TRAP,
+    }
+    return pages.show(request, "subscribe", context, status=400 if problem else 200)
