@@ -19,6 +19,7 @@ from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.console import delivery_dashboard, delivery_tabs, timeline
+from envoi.packages.delivery.console.reports import reactions
 from envoi.packages.delivery.models import Delivery
 from envoi.packages.delivery.services import analysis, deliveries
 from envoi.packages.delivery.services.deliveries import doubts
@@ -104,6 +105,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
             "dashboard",
             {
                 **delivery_dashboard.context(delivery, request.GET.get("span", "all")),
+                **(reactions.context(request, delivery, actor) if reactions.shown(delivery) else {}),
                 "decides": actor.has(Right.START_DELIVERIES)
                 and folders.may(actor, delivery.folder, Access.WRITE),
             },

@@ -98,7 +98,15 @@ class Step:
 def version(delivery: Delivery) -> tuple[Any, ...]:
     """Return what changes whenever the dashboard does."""
     run = DeliveryRun.objects.filter(pk=delivery.run_id).values_list("step", "last_id").first()
-    return (delivery.modified_at, delivery.state, delivery.success, delivery.error, delivery.processed, run)
+    return (
+        delivery.modified_at,
+        delivery.state,
+        delivery.success,
+        delivery.error,
+        delivery.processed,
+        delivery.indicators_at,
+        run,
+    )
 
 
 def context(delivery: Delivery, span: str) -> dict[str, Any]:

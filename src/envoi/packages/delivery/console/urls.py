@@ -31,8 +31,10 @@ from envoi.packages.delivery.console import (
     typologies,
     visual_editor,
 )
+from envoi.packages.delivery.console.reports import hot_clicks as report_hot_clicks
 from envoi.packages.delivery.console.reports import meanings as report_meanings
 from envoi.packages.delivery.console.reports import pages as report_pages
+from envoi.packages.delivery.console.reports import reactions as report_reactions
 from envoi.packages.delivery.console.reports import subscriptions as report_subscriptions
 
 app_name = "delivery"
@@ -49,6 +51,9 @@ urlpatterns = [
     path("reports/subscriptions/<int:number>", report_subscriptions.of_service, name="subscriptions-report"),
     path("reports/indicators", report_meanings.page, name="indicators"),
     path("reports/indicators/<slug:name>", report_meanings.one, name="indicator"),
+    path("deliveries/<int:number>/reactions", report_reactions.region, name="delivery-reactions"),
+    path("deliveries/<int:number>/tracking", report_hot_clicks.page, name="delivery-tracking"),
+    path("deliveries/<int:number>/tracking/message", report_hot_clicks.message, name="delivery-hot-message"),
     path("deliveries/<int:number>/reports", report_pages.of_delivery, name="delivery-reports"),
     path("deliveries/<int:number>/reports/<slug:name>", report_pages.of_delivery, name="delivery-report"),
     path(

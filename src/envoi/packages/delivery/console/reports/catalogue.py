@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as lazy
 
-from envoi.packages.delivery.console.reports import errors, summary
+from envoi.packages.delivery.console.reports import by_domain, errors, feedback, summary
 from envoi.packages.delivery.console.reports.asked import Asked
 from envoi.packages.delivery.console.reports.blocks import Block
 
@@ -30,6 +30,18 @@ REPORTS: tuple[Report, ...] = (
         lazy("Delivery summary"),
         lazy("Whom it was for, who was left out and why, what arrived."),
         summary.build,
+    ),
+    Report(
+        "deliveryFeedback",
+        lazy("Tracking indicators"),
+        lazy("What arrived, what was opened and clicked, what came of it."),
+        feedback.build,
+    ),
+    Report(
+        "statisticsPerDelivery",
+        lazy("Delivery statistics"),
+        lazy("Bounces, opens, clicks and opt-outs, domain by domain."),
+        by_domain.build,
     ),
     Report(
         "errors",

@@ -25,7 +25,7 @@ from envoi.packages.delivery.models import Delivery
 from envoi.packages.delivery.services.reports import scope
 from envoi.packages.delivery.services.reports.scope import Scope
 
-FIRST_OF_ONE = "deliverySending"
+FIRST_OF_ONE = "deliveryFeedback"
 """The report that the tab opens with."""
 DAYS = 30
 """Days of a report on several deliveries, unless it says otherwise."""

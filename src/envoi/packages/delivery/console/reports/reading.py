@@ -1,14 +1,18 @@
 """What several reports read, remembered while it stands, and the words that they share."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TypeVar
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from envoi.console import words
 from envoi.packages.delivery.console import timeline
-from envoi.packages.delivery.services.reports import domains, messages
+from envoi.packages.delivery.services.reports import domains, hits, messages, over_time
+from envoi.packages.delivery.services.reports.clicks import Clicks, by_link
 from envoi.packages.delivery.services.reports.messages import Outcomes
+from envoi.packages.delivery.services.reports.reactions import last as last_tracking
 from envoi.packages.delivery.services.reports.scope import Scope
 from envoi.packages.delivery.services.statistics.remembering import remembered
 
@@ -19,6 +23,42 @@ def outcomes(scope: Scope) -> dict[str, Outcomes]:
     """Return the outcomes of messages by provider."""
     bins = domains.bins()
     return kept("outcomes", scope, lambda: messages.by_provider(scope, bins), bins.version)
+
+
+def reactions(scope: Scope) -> dict[str, hits.Reactions]:
+    """Return the reactions of readers by provider."""
+    bins = domains.bins()
+    return kept("reactions", scope, lambda: hits.by_provider(scope, bins), bins.version)
+
+
+def clicks(scope: Scope) -> Clicks:
+    """Return the links of the deliveries with what was clicked."""
+    return kept("clicks", scope, lambda: by_link(scope))
+
+
+def activities(scope: Scope, width: timedelta, most: int) -> tuple[list[over_time.Slice], bool]:
+    """Return what happened over time in steps on the reader's clock, and whether later ones are cut."""
+    zone = words.zone_name()
+    return kept("slices", scope, lambda: over_time.slices(scope, width, zone, most), width, zone)
+
+
+def days(scope: Scope) -> list[tuple[datetime, over_time.Slice]]:
+    """Return what happened by day on the reader's clock."""
+    found, _cut = activities(scope, timedelta(days=1), 400)
+    return [(each.start.astimezone(timezone.get_current_timezone()), each) for each in found]
+
+
+def tracking_news(scope: Scope) -> str:
+    """Return how far tracking has counted, in a sentence."""
+    last = max((each.indicators_at for each in scope.deliveries if each.indicators_at), default=None)
+    return _("Counted up to %(at)s.") % {"at": words.moment(last)} if last else ""
+
+
+def nothing_yet(what: str, scope: Scope) -> str:
+    """Return why there is nothing: nothing happened, or nothing is counted yet."""
+    last = last_tracking()
+    ran = _("last run %(at)s") % {"at": words.moment(last)} if last else _("it has not run yet")
+    return f"{what} " + _("Tracking runs each hour at :00; %(ran)s.") % {"ran": ran}
 
 
 def kept(name: str, scope: Scope, find: Callable[[], Answer], *more: object) -> Answer:

@@ -113,6 +113,126 @@ DEFINITIONS: Mapping[str, Definition] = {
             "belongs to none is counted as Others."
         ),
     ),
+    "openRate": Definition(
+        lazy("Rate of opens"),
+        lazy("Recipients who opened at least once, as a share of the messages delivered."),
+        lazy("recipients who opened / success"),
+        group="reception",
+    ),
+    "optOutRate": Definition(
+        lazy("Rate of opt-outs"),
+        lazy("Clicks on the unsubscription link, as a share of the messages delivered."),
+        lazy("clicks on opt-out / success"),
+        group="reception",
+    ),
+    "clickRate": Definition(
+        lazy("Rate of clicks"),
+        lazy("Recipients who clicked at least once, as a share of the messages delivered."),
+        lazy("recipients who clicked / success"),
+        group="clicks",
+    ),
+    "linkClicks": Definition(
+        lazy("Clicks on a link"),
+        lazy("How often the link was clicked, each click counted."),
+        group="clicks",
+    ),
+    "linkPeople": Definition(
+        lazy("Recipients who clicked on a link"),
+        lazy("Messages from which the link was clicked at least once."),
+        group="clicks",
+    ),
+    "linkShare": Definition(
+        lazy("Share of the clicks"),
+        lazy("Which share of all cumulated clicks this is. Opt-outs and mirror pages are not among them."),
+        lazy("clicks of the row / cumulated clicks"),
+        group="clicks",
+    ),
+    "hotShare": Definition(
+        lazy("Share in hot clicks"),
+        lazy(
+            "Which share of the clicks on all links of the message fell on this one; opt-outs, mirror "
+            "pages and links of blocks count in the whole. For recipients: which share of those who clicked "
+            "at all."
+        ),
+        lazy("clicks on the link / clicks on all links"),
+        group="clicks",
+    ),
+    "timeToReach": Definition(
+        lazy("Time to reach a share"),
+        lazy("How long after the first message this share of everything counted so far had happened."),
+        group="clicks",
+    ),
+    "averageAmount": Definition(
+        lazy("Average amount of a transaction"),
+        lazy("What one transaction brought on average."),
+        lazy("amount / transactions"),
+        group="web",
+    ),
+    "averageArticle": Definition(
+        lazy("Average articles of a transaction"),
+        lazy("How many articles one transaction had on average."),
+        lazy("articles / transactions"),
+        group="web",
+    ),
+    "averageAmountMessage": Definition(
+        lazy("Average amount of a message"),
+        lazy("What one message brought on average."),
+        lazy("amount / messages to deliver"),
+        group="web",
+    ),
+    "shares": Definition(
+        lazy("Shares"),
+        lazy("Clicks on links whose category is the network."),
+        group="shares",
+    ),
+    "shareBreakdown": Definition(
+        lazy("Breakdown of shares"),
+        lazy("Which share of all shares went through this network."),
+        lazy("shares through the network / all shares"),
+        group="shares",
+    ),
+    "shareRate": Definition(
+        lazy("Sharing rate"),
+        lazy("Shares through this network, of the messages to deliver."),
+        lazy("shares through the network / messages to deliver"),
+        group="shares",
+    ),
+    "visitors": Definition(
+        lazy("Visitors"),
+        lazy("Recipients who clicked at least once with this browser or system, as far as it is known."),
+        group="clients",
+    ),
+    "pages": Definition(lazy("Pages viewed"), lazy("Clicks with this browser or system."), group="clients"),
+    "usage": Definition(
+        lazy("Usage rate"),
+        lazy("Which share of all visitors used this browser or system."),
+        lazy("visitors / all visitors"),
+        group="clients",
+    ),
+    "globalRate": Definition(
+        lazy("Global rate"),
+        lazy("Which share of all visitors used this version."),
+        lazy("visitors of the version / all visitors"),
+        group="clients",
+    ),
+    "relativeRate": Definition(
+        lazy("Relative rate"),
+        lazy("Which share of the visitors with this browser or system used this version."),
+        lazy("visitors of the version / visitors of the browser or system"),
+        group="clients",
+    ),
+    "attendance": Definition(
+        lazy("Attendance of a day"),
+        lazy("Visitors of a day, compared with the day that had most of them."),
+        lazy("visitors of the day / visitors of the best day"),
+        group="clients",
+    ),
+    "opensShare": Definition(
+        lazy("Share of the opens"),
+        lazy("Which share of all opens came from this kind of system, device or browser."),
+        lazy("opens of the row / all opens"),
+        group="clients",
+    ),
     "subscribers": Definition(
         lazy("Subscribers"), lazy("People who subscribed at the end of the time shown."), group="services"
     ),

@@ -59,8 +59,8 @@ class Standing:
 
 
 def kept(subscribers: int, came: int, went: int) -> tuple[int, int]:
-    """Return loyalty as part and whole; of nobody there is none. Who comes and leaves again and again makes it
-    fall below zero.
+    """Return loyalty as part and whole; of nobody there is none. Who comes and leaves again and again makes
+    it fall below zero.
     """
     whole = max(subscribers + came - went, 0)
     return whole - went, whole

@@ -96,7 +96,7 @@ def test_the_dashboard_says_how_far_it_is_and_asks_only_while_it_moves() -> None
 
     Delivery.objects.filter(pk=made.pk).update(state=DeliveryState.FINISHED, success=every, error=0)
     ended = client.get(place(made)).content.decode()
-    assert 'data-live="1"' not in ended
+    assert 'id="live-region" class="stack">' in ended
     assert "100%" in ended
 
 

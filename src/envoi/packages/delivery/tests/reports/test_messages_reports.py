@@ -16,16 +16,10 @@ from envoi.kernel.models import Enum, EnumAlias
 from envoi.kernel.testing import admin_actor, allow, make_folder, make_operator
 from envoi.packages.delivery.models import Delivery, Flag
 from envoi.packages.delivery.services.reports import domains, exclusions, messages, scope
-from envoi.packages.delivery.services.statistics import remembering
 from envoi.packages.delivery.testing import make_recipients, make_sent
 
 pytestmark = pytest.mark.usefixtures("db", "clock")
 SUCCESS, SOFT, HARD = (1, 3, 5), (2, 3, 4, 5, 6, 20), (1,)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_remembered() -> None:
-    remembering.forget()
 
 
 def signed_in(name: str, *rights: str, language: str = "") -> Client:
