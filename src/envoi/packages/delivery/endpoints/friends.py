@@ -8,7 +8,6 @@ from envoi.kernel import clock
 from envoi.kernel.errors import NotFound, Refused
 from envoi.packages.delivery.endpoints import pages
 from envoi.packages.delivery.endpoints.subscribing import TRAP
-from envoi.packages.delivery.services.content.addresses import SHARED
 from envoi.packages.delivery.services.landing import messages, mirror, requests, wording
 from envoi.packages.delivery.services.landing.messages import Message
 from envoi.packages.delivery.services.redirection import tags
@@ -36,7 +35,7 @@ def page(request: HttpRequest) -> HttpResponse:
     problem, sent = "", False
     if request.method == "POST":
         try:
-            problem = "" if request.POST.get(TRAP) else _send(request, message, language, tag.link)
+            problem = "" if request.POST.get(TRAP) else _send(request, message, language)
             sent = not problem
         except requests.TooMany as refusal:
             return pages.tell(request, _("Not now"), str(refusal), status=429)
@@ -52,11 +51,10 @@ def page(request: HttpRequest) -> HttpResponse:
     return pages.show(request, "forward", context, status=400 if problem else 200)
 
 
-def _send(request: HttpRequest, message: Message, language: str, link: int) -> str:
+def _send(request: HttpRequest, message: Message, language: str) -> str:
     """Send it; returns what is wrong."""
     asked = requests.Asked(request.POST.get("email", ""), language, source_address=pages.source(request))
-    shared = message.tag(tags.MIRROR_PAGE, SHARED, link=link)
-    if requests.pass_on(message, asked, shared, now=clock.now()):
+    if requests.pass_on(message, asked, mirror.shared_address(message), now=clock.now()):
         return ""
     return _("You have passed this message on to %(most)d friends. That is all for this one.") % {
         "most": requests.PER_MESSAGE

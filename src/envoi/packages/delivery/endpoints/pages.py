@@ -92,14 +92,18 @@ _checked = decorator_from_middleware(_Check)
 
 def door(view: View) -> View:
     """Make a view a page of readers: its forms are checked (CSRF), and the language is given back."""
-    checked = _checked(view)
+    return spoken(_checked(view))
 
-    @csrf_exempt  # the check is ours, with a page for readers
+
+def spoken(view: View) -> View:
+    """Let a view speak another language than the request began with; no form of it is checked."""
+
+    @csrf_exempt  # where it is checked, the check is ours, with a page for readers
     @wraps(view)
     def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         before = translation.get_language()
         try:
-            return checked(request, *args, **kwargs)
+            return view(request, *args, **kwargs)
         finally:
             translation.activate(before)
 

@@ -57,7 +57,7 @@ def _page(request: HttpRequest, name: str) -> HttpResponse:
     )
 
 
-@pages.door
+@pages.spoken
 def _filled_in(request: HttpRequest, name: str) -> HttpResponse:
     service = requests.open_service(name)
     language = pages.speaking(request)

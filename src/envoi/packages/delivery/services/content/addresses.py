@@ -18,7 +18,9 @@ _PLACES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     FORWARD: (MIRROR, tags.FORWARD, ()),
     SHARE: (MIRROR, tags.PATH, (SHARED,)),
 }
-"""Of each page the link by which it is counted, its path, and what its address says beside."""
+"""Of each page the link that must be there, its path, and what its address says beside. The link is counted
+where the path is that of links: to prefer is not to leave.
+"""
 
 
 class Addresses:
@@ -52,7 +54,8 @@ class Addresses:
         if self._tags is not None:
             link, path, params = _PLACES[name]
             own = self._own.get(link)
-            return self._tags.make(form, self._log, self._delivery, own, params, path=path) if own else ""
+            counted = own if own and path == tags.PATH else "0"
+            return self._tags.make(form, self._log, self._delivery, counted, params, path=path) if own else ""
         return f"mailto:{self.mail}?subject=unsubscribe" if name == UNSUBSCRIBE else ""
 
     def functions(self) -> Mapping[str, Callable[..., str]]:

@@ -40,11 +40,11 @@ class Message:
         """It went to a seed address or as a proof: who reads it is not the person it speaks of."""
         return bool(self.flags & Flag.SEED) or self.delivery.fcp
 
-    def tag(self, path: str, *params: str, link: int = 0) -> str:
+    def tag(self, path: str) -> str:
         """Return the signed address of another of our pages about this message."""
         config = settings.ENVOI.config
         made = tags.tags(config.home, config.web.address)
-        return made.make("h", f"{self.id:x}", f"{self.delivery.pk:x}", f"{link:x}", params, path=path)
+        return made.make("h", f"{self.id:x}", f"{self.delivery.pk:x}", "0", path=path)
 
 
 def read(target: str, path: str) -> Tag | None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
@@ -26,8 +27,9 @@ from envoi.packages.delivery.models import (
 )
 from envoi.packages.delivery.services import content
 from envoi.packages.delivery.services.content import settings as content_settings
-from envoi.packages.delivery.services.content.addresses import SHARE, Addresses
+from envoi.packages.delivery.services.content.addresses import MIRROR, SHARE, SHARED, Addresses
 from envoi.packages.delivery.services.landing.messages import Message
+from envoi.packages.delivery.services.redirection import tags
 
 MOST_SECONDS = 5.0
 _OVER = (DeliveryState.FINISHED, DeliveryState.STOPPED, DeliveryState.FAILED, DeliveryState.DELETED)
@@ -97,6 +99,15 @@ def for_operator(message: Message) -> str:
     if _mode(message) == content_settings.NEVER:
         raise NotFound(_("This message has no page."))
     return _made(message, Untracked, shared=False)
+
+
+def shared_address(message: Message) -> str:
+    """Return the address of the page that anybody may see, counted for who has passed it on."""
+    kept = DeliveryContent.objects.get(run_id=message.run_id)
+    config = settings.ENVOI.config
+    made = tags.tags(config.home, config.tracking.url or config.web.address)
+    numbers = (f"{message.id:x}", f"{message.delivery.pk:x}", f"{kept.settings['own'][MIRROR]:x}")
+    return made.make("h", *numbers, (SHARED,))
 
 
 def purge(*, now: datetime, limit: int = 100) -> int:

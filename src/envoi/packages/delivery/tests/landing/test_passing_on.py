@@ -1,0 +1,111 @@
+"""A message is passed on to friends: a mail and a visitor each, a subscriber who confirms (§11, viral)."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from envoi.kernel import clock as product_clock
+from envoi.kernel.models import OutboxItem
+from envoi.packages.delivery.models import (
+    ReaderRequest,
+    Recipient,
+    ServiceMode,
+    Subscription,
+    Visitor,
+    VisitorOrigin,
+)
+from envoi.packages.delivery.services.landing import requests
+from envoi.packages.delivery.services.redirection import tags
+from envoi.packages.delivery.testing import make_recipients, make_service
+from envoi.packages.delivery.tests.landing.stage import send, text
+
+pytestmark = pytest.mark.django_db
+
+
+def mails() -> list[Any]:
+    return [each.payload for each in OutboxItem.objects.filter(kind="mail").order_by("outbox_id")]
+
+
+def test_a_friend_gets_the_page_and_subscribes(mailed: Any, ann: Recipient, reader: Client) -> None:
+    make_service("news", public=True)
+    friends = make_service("friends", public=True, mode=ServiceMode.VIRAL)
+    mail = mailed()
+    assert "Pass it on" in text(reader.get(mail.forward))
+    assert "on its way" in text(send(reader, mail.forward, email="Bob@example.org"))
+    (sent,) = mails()
+    assert sent["to"] == ["bob@example.org"]
+    assert sent["subject"].startswith("Ann Lee recommends")
+    visitor = Visitor.objects.get()
+    assert (visitor.email, visitor.origin, visitor.referrer, visitor.recipient_id) == (
+        "bob@example.org", VisitorOrigin.REFERRAL, "ann@example.org", 0,
+    )  # fmt: skip
+    shared = re.search(r"https://t\.example(/r/\?id=\S+)", sent["text"])
+    assert shared
+    tag = tags.tags(_home(), "").read(shared[1])
+    assert tag is not None
+    assert tag.params == ("share",)
+    page = tags.tags(_home(), "").make(
+        "h", f"{tag.broad_log_id:x}", f"{tag.delivery_id:x}", f"{tag.link:x}", tag.params, path="/r/m/"
+    )
+    html = reader.get(page).content.decode()
+    assert "sale" in html
+    assert "Ann" not in html
+    found = re.search(r"(/r/c/\S+)", sent["text"])
+    assert found
+    send(reader, found[1])
+    bob = Recipient.objects.get(email="bob@example.org")
+    visitor.refresh_from_db()
+    assert visitor.recipient_id == bob.pk
+    assert Subscription.objects.get() == Subscription.objects.get(recipient_id=bob.pk, service=friends)
+
+
+def _home() -> Any:
+    from django.conf import settings
+
+    return settings.ENVOI.config.home
+
+
+def test_limits(mailed: Any, ann: Recipient, reader: Client) -> None:
+    mail = mailed()
+    send(reader, mail.forward, email="f0@example.org")
+    send(reader, mail.forward, email="f0@example.org")  # told once only
+    for number in range(1, requests.PER_MESSAGE):
+        assert "on its way" in text(send(reader, mail.forward, email=f"f{number}@example.org"))
+    assert len(mails()) == requests.PER_MESSAGE
+    answer = send(reader, mail.forward, email="more@example.org")
+    assert "passed this message on to 5 friends" in text(answer, 400)
+    assert (len(mails()), Visitor.objects.count()) == (5, 5)
+
+
+def test_whoever_wants_no_mail_gets_none_from_friends(mailed: Any, ann: Recipient, reader: Client) -> None:
+    make_recipients(1, email="quiet@example.org", black_list_email=1)
+    mail = mailed()
+    assert "on its way" in text(send(reader, mail.forward, email="quiet@example.org"))
+    assert mails() == []
+    assert not Visitor.objects.exists()
+
+
+def test_a_name_that_is_no_name_is_not_sent_on(mailed: Any, ann: Recipient, reader: Client) -> None:
+    Recipient.objects.filter(pk=ann.pk).update(first_name="Buy at", last_name="pills.example")
+    mail = mailed()
+    send(reader, mail.forward, email="bob@example.org")
+    assert "pills" not in str(mails())
+    assert mails()[0]["subject"].startswith("A friend recommends")
+
+
+def test_a_friend_who_does_not_answer_is_forgotten(
+    mailed: Any, ann: Recipient, reader: Client, clock: Any
+) -> None:
+    mail = mailed()
+    send(reader, mail.forward, email="bob@example.org")
+    clock.step(days=7)
+    assert requests.purge(now=product_clock.now()) == 1
+    assert not ReaderRequest.objects.exists()
+    assert not Visitor.objects.exists()
+
+
+def test_a_message_without_a_page_is_not_passed_on(mailed: Any, ann: Recipient, reader: Client) -> None:
+    mail = mailed(content={"mirror": "id"})
+    assert (mail.forward, mail.shared) == ("", "")
