@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import astuple, dataclass
+from typing import Any, NamedTuple, cast
 
 from django.conf import settings as django_settings
 from django.utils.translation import gettext as _
 
-from envoi.kernel.errors import NotFound
+from envoi.kernel.errors import Invalid, NotFound
 from envoi.kernel.expression import Kind
 from envoi.packages.delivery.models import (
     DeliveryContent,
@@ -22,20 +23,24 @@ from envoi.packages.delivery.models import (
 from envoi.packages.delivery.services import routing
 from envoi.packages.delivery.services.content import attachments, reading, settings
 from envoi.packages.delivery.services.content.addresses import Addresses
-from envoi.packages.delivery.services.content.templates import Templates, bounded
+from envoi.packages.delivery.services.content.plan import Plan, Whole
+from envoi.packages.delivery.services.content.templates import PARTS, Templates, bounded
 from envoi.packages.delivery.services.redirection import tags
 from envoi.packages.delivery.services.sending import mime
 
+logger = logging.getLogger(__name__)
+_PROVED = 3
+"""So many messages of a run are made in both ways before the quick one is trusted."""
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A message to be made: `values` is what its templates see of its reader."""
+
+class Row(NamedTuple):
+    """A message to be made: `raw` is what was read of its reader."""
 
     id: int
     target_id: int
     address: str
     flags: int
-    values: Mapping[str, Any]
+    raw: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,20 @@ class Rendered:
     subject: str
     text: str
     html: str
+    from_name: str
+    from_address: str
+    to_name: str
+    reply_to: str
+    unsubscribe: str
+    unsubscribe_mail: str
+
+
+class Sendable(NamedTuple):
+    """A message as `Rendered` has it, for the wire: with lines that were encoded beforehand."""
+
+    subject: str
+    text: mime.Text
+    html: mime.Text
     from_name: str
     from_address: str
     to_name: str
@@ -80,7 +99,9 @@ class Content:
         self.run_id, self.storage, self.delivery_id = kept.run_id, kept.run.storage, kept.delivery_id
         self._identity = routing.identity(config)
         self._query = reading.Statement.of(kept.query)
-        self._build = builder(self._query.columns)
+        columns = self._query.columns
+        self._build = builder(columns)
+        self._format_at = next((at for at, each in enumerate(columns) if each.path == reading.FORMAT), None)
         self._format = Format(kept.settings.get("format", Format.PREFERENCE))
         self._text, self._html = bool(kept.templates.get("text")), bool(kept.templates.get("html"))
         self._files = said.attachments
@@ -100,6 +121,9 @@ class Content:
             constants=kept.settings.get("constants", {}),
             functions=self._addresses.functions(),
         )
+        self._plan: Plan | None = None
+        self._proved = 0
+        self._take_apart(kept.templates)
 
     def rows(self, storage: str, first_id: int, last_id: int) -> list[Row]:
         """Return the pending messages from one number to another, with their data: one statement, and one
@@ -126,7 +150,7 @@ class Content:
         """Return a message with empty fields, so that it can be shown to anybody."""
         columns = self._query.columns
         empty = tuple("" if each.kind == Kind.TEXT.name else None for each in columns)
-        return Row(number, 0, "", 0, self._build(empty))
+        return Row(number, 0, "", 0, empty)
 
     def page(self, row: Row) -> str:
         """Return the HTML of a message, also of one whose reader wants text. Raises as `render`."""
@@ -153,7 +177,56 @@ class Content:
             addresses.mail,
         )
 
-    def skeleton(self, rendered: Rendered | None = None) -> mime.Skeleton:
+    def sendable(self, row: Row) -> Sendable:
+        """Return a message for the wire. Raises as `render`."""
+        plan = self._plan
+        if plan is None:
+            return Sendable(*astuple(self.render(row)))
+        addresses = self._addresses
+        addresses.of(row.id, self._identity.unsubscribe_address(self.run_id, row.id))
+        try:
+            text, html, part = plan.fill(row.raw, lambda name: self._templates.piece(name, self._seen(row)))
+        except Exception:  # noqa: BLE001 what is wrong is said by the way that knows part and line
+            return Sendable(*astuple(self.render(row)))
+        if text and html and self._wants_text(row):
+            html = ""
+        made = Sendable(
+            part["subject"],
+            text,
+            html,
+            part["from_name"],
+            part["from_address"],
+            part["to_name"],
+            part["reply_to"],
+            addresses.unsubscribe(),
+            addresses.mail,
+        )
+        return made if self._proved >= _PROVED else self._compared(made, row)
+
+    def _compared(self, made: Sendable, row: Row) -> Sendable:
+        """Return a message that is what the templates give; from one that is not on, all are made by them."""
+        whole = Sendable(*astuple(self.render(row)))
+        same = made._replace(text="", html="") == whole._replace(text="", html="") and all(
+            mime.decoded(one).rstrip(b"\n") == mime.decoded(other).rstrip(b"\n")
+            for one, other in ((made.text, whole.text), (made.html, whole.html))
+        )
+        if same:
+            self._proved += 1
+            return made
+        logger.error("delivery %d: its templates cannot be taken apart", self.delivery_id)
+        self._plan = None
+        return whole
+
+    def _take_apart(self, sources: Mapping[str, str]) -> None:
+        columns = [(each.path, each.kind) for each in self._query.columns]
+        try:
+            plan = Plan({name: sources.get(name, "") for name in PARTS}, columns, self._addresses.functions())
+            self._templates.add(plan.foreign)
+        except (Whole, Invalid):
+            return
+        self._plan = plan
+
+    def skeleton(self, rendered: Rendered | Sendable | None = None) -> mime.Skeleton:
         """Return the frame of messages with all that the delivery has, or of this one."""
         text, html = (
             (self._text, self._html) if rendered is None else (bool(rendered.text), bool(rendered.html))
@@ -171,11 +244,15 @@ class Content:
             case Format.MULTIPART:
                 return False
             case Format.PREFERENCE:
-                return row.values.get(reading.FORMAT) == EmailFormat.TEXT
+                return self._format_at is not None and row.raw[self._format_at] == EmailFormat.TEXT
 
     def _made(self, row: Row) -> dict[str, str]:
         self._addresses.of(row.id, self._identity.unsubscribe_address(self.run_id, row.id))
-        return self._templates.render({**row.values, "message": self._message(row)})
+        return self._templates.render(self._seen(row))
+
+    def _seen(self, row: Row) -> dict[str, Any]:
+        """Return what templates see."""
+        return {**self._build(row.raw), "message": self._message(row)}
 
     def _message(self, row: Row) -> dict[str, Any]:
         return {
@@ -188,8 +265,8 @@ class Content:
 
     def _read(self, storage: str, which: str, *, pending: bool = True, **params: Any) -> list[Row]:
         found = reading.fetch(self._query, storage, self.run_id, which, params, pending=pending)
-        build, own = self._build, len(reading.OWN)
-        rows = [Row(each[0], each[1], each[2], each[3], build(each[own:])) for each in found]
+        own = len(reading.OWN)
+        rows = [Row(each[0], each[1], each[2], each[3], each[own:]) for each in found]
         if any(each.flags & Flag.SEED for each in rows):
             rows = self._with_seeds(rows)
         return rows
@@ -203,7 +280,7 @@ class Content:
                 each.target_id,
                 each.address,
                 each.flags,
-                self._build(tuple(reading.unpacked(value) for value in kept[each.id])),
+                tuple(reading.unpacked(value) for value in kept[each.id]),
             )
             if each.id in kept
             else each

@@ -74,6 +74,11 @@ class Templates:
             else:
                 self._fixed[name] = source
 
+    def add(self, pieces: Mapping[str, str]) -> None:
+        """Compile pieces of the templates; those whose name begins with "html" are HTML. Raises Invalid."""
+        for name, source in pieces.items():
+            _compiled(self._environment, name, source)
+
     def render(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Return the parts of one message.
 
@@ -81,16 +86,34 @@ class Templates:
         TooLong.
         """
         made = dict(self._fixed)
+        begun = self._begin()
+        for name in self._active:
+            made[name] = self._rendered(name, values)
+        self._end(begun)
+        return made
+
+    def piece(self, name: str, values: Mapping[str, Any]) -> str:
+        """Return one of the pieces that were added. Raises as `render`."""
+        begun = self._begin()
+        made = self._rendered(name, values)
+        self._end(begun)
+        return made
+
+    def _rendered(self, name: str, values: Mapping[str, Any]) -> str:
+        try:
+            return self._environment.render_template(name, **values)
+        except TemplateError as error:
+            if error.kind == "OutOfFuel":
+                raise self._too_long() from error
+            raise CannotRender(_said(error, name)) from error
+
+    def _begin(self) -> float:
         begun = time.perf_counter()
         if begun - self._looked > self._limit / _LOOKS:
             self._looked, self._spent = begun, time.thread_time()
-        for name in self._active:
-            try:
-                made[name] = self._environment.render_template(name, **values)
-            except TemplateError as error:
-                if error.kind == "OutOfFuel":
-                    raise self._too_long() from error
-                raise CannotRender(_said(error, name)) from error
+        return begun
+
+    def _end(self, begun: float) -> None:
         # The time of a thread is dear to ask for: once a while, and where the clock says that it was long.
         if (
             self._limit
@@ -98,7 +121,6 @@ class Templates:
             and time.thread_time() - self._spent > self._limit * (1 + 1 / _LOOKS)
         ):
             raise self._too_long()
-        return made
 
     def _too_long(self) -> TooLong:
         return TooLong(
@@ -161,7 +183,7 @@ def _said(error: TemplateError, part: str) -> str:
 
 def _environment(language: str, zone: str, limit: float) -> Environment:
     made = Environment(
-        auto_escape_callback=lambda name: name == "html",
+        auto_escape_callback=lambda name: name.startswith("html"),
         fuel=int(limit * _steps_a_second()) if limit else None,
         **_OPTIONS,
     )

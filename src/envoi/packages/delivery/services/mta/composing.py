@@ -42,7 +42,7 @@ def compose(found: Item) -> Message:
     """Return a message as it goes to the wire. Raises Refused for one that cannot be made."""
     content: tuple[Job, Row] = found.content
     job, row = content
-    rendered = job.content.render(row)
+    rendered = job.content.sendable(row)
     # One name for both, since its tag is the dear part of it.
     named = job.routing.identity.message_id(found.run, found.id)
     now = clock.now()

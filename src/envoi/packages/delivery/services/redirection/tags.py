@@ -7,17 +7,17 @@ everything before `&s`, cut to 12 bytes, in the alphabet of URLs; the path is pa
 consent to unsubscribe (`/r/u/`).
 """
 
-import hashlib
 import hmac
 import re
 from binascii import b2a_base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, unquote
 
 from envoi.kernel.secrets import instance_key
+from envoi.packages.delivery.services.redirection import macs
 
 PURPOSE = "tracking"
 VERSION: Final = "1"
@@ -25,7 +25,6 @@ OPEN = 1
 """The link that stands for opens, of every delivery."""
 PATH, UNSUBSCRIBE, MIRROR_PAGE, FORWARD, PREFERENCES = "/r/", "/r/u/", "/r/m/", "/r/f/", "/r/p/"
 _BYTES: Final = 12
-_BLOCK: Final = 64
 _OF_URLS: Final = bytes.maketrans(b"+/", b"-_")
 _FORM = re.compile(
     r"(?P<path>/r/(?:[a-z]/)?)\?id=(?P<form>[ht])(?P<log>[0-9a-f]{1,16}),(?P<delivery>[0-9a-f]{1,16}),"
@@ -52,14 +51,10 @@ class Tags:
 
     address: str
     key: bytes = field(repr=False)
-    _states: tuple[Any, Any] = field(init=False, repr=False, compare=False)
+    _code: Callable[[bytes], bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # What depends on the key alone of HMAC (RFC 2104) is worked out once: a message has many tags.
-        key = hashlib.sha256(self.key).digest() if len(self.key) > _BLOCK else self.key
-        key = key.ljust(_BLOCK, b"\0")
-        inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in key)) for pad in (0x36, 0x5C))
-        object.__setattr__(self, "_states", (inner, outer))
+        object.__setattr__(self, "_code", macs.by(self.key))
 
     def make(
         self, form: str, log: str, delivery: str, link: str, params: Sequence[str] = (), *, path: str = PATH
@@ -67,7 +62,9 @@ class Tags:
         """Return an address; the numbers are hexadecimal already, values of `params` plain."""
         said = f"{path}?id={form}{log},{delivery},{link}"
         for number, value in enumerate(params, 1):
-            said += f"&p{number}={quote(value, safe='')}"
+            # What has letters and digits only, as most have, needs no quotes.
+            quoted = value if value.isalnum() and value.isascii() else quote(value, safe="")
+            said = f"{said}&p{number}={quoted}"
         return f"{self.address}{said}&s={VERSION}{self._mac(said)}"
 
     def read(self, target: str) -> Tag | None:
@@ -88,10 +85,8 @@ class Tags:
         )
 
     def _mac(self, said: str) -> str:
-        inner, outer = (state.copy() for state in self._states)
-        inner.update(said.encode("ascii"))
-        outer.update(inner.digest())
-        return b2a_base64(outer.digest()[:_BYTES], newline=False).translate(_OF_URLS).decode("ascii")
+        code = self._code(said.encode("ascii"))[:_BYTES]
+        return b2a_base64(code, newline=False).translate(_OF_URLS).decode("ascii")
 
 
 def tags(home: Path, address: str) -> Tags:

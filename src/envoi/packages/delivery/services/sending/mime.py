@@ -9,16 +9,20 @@ addresses that are not.
 """
 
 import binascii
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from typing import NamedTuple, cast
 
 from envoi.kernel.errors import Invalid
 from envoi.packages.delivery.services.sending import dkim, headers
 
 _LINES_KEPT = 4096
+_WIDTH = 76
+_DOTTED = re.compile(rb"^\.(.*)$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,62 @@ class Made:
 
     data: bytes
     dotted: bool
+
+
+class Fixed(NamedTuple):
+    """A piece of a text in quoted-printable, in whole lines, of which the last may go on softly and none
+    begins with a dot. `relaxed`: as a signature takes it (RFC 6376 §3.4.4).
+    """
+
+    data: bytes
+    relaxed: bytes
+
+
+class Coded(NamedTuple):
+    """A text in quoted-printable, made of such pieces."""
+
+    data: Sequence[bytes]
+    relaxed: Sequence[bytes]
+
+
+Text = str | Coded
+
+
+def fixed(text: str) -> Fixed:
+    """Return a piece of a text, after which another one follows in a line of its own."""
+    data = _soft(text.encode("utf-8", "replace"))
+    return Fixed(data, dkim.relaxed_piece(data))
+
+
+def inserted(text: str) -> bytes:
+    """Return a piece that is inserted between such pieces; it is relaxed as it is."""
+    data = text.encode("utf-8", "replace")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return _soft(data, blanks=b"  " in data or b"\t" in data)
+
+
+def _soft(data: bytes, *, blanks: bool = False) -> bytes:
+    """Return lines in quoted-printable; one that is not ended goes on softly. With `blanks` encoded too."""
+    # One letter more, so that the last line has room for what makes it go on.
+    made = binascii.b2a_qp(data + b"x", istext=True, quotetabs=blanks)[:-1]
+    if made and not made.endswith(b"\n"):
+        made += b"=\n"
+    if _has_dots(made):
+        made = _DOTTED.sub(_hidden, made)
+    return made.replace(b"\n", b"\r\n")
+
+
+def _hidden(line: re.Match[bytes]) -> bytes:
+    rest = line[1]
+    return b"=2E" + rest if len(rest) <= _WIDTH - 3 else b"=2E=\n" + rest
+
+
+def decoded(text: Text) -> bytes:
+    """Return what a text says, with lines that end in LF."""
+    if isinstance(text, str):
+        return _unix(text)
+    return binascii.a2b_qp(b"".join(text.data)).replace(b"\r\n", b"\n")
 
 
 class Skeleton:
@@ -96,7 +156,7 @@ class Skeleton:
         self._relaxed = [
             dkim.relaxed_piece(piece) if isinstance(piece, bytes) else piece for piece in self._pieces
         ]
-        self._dotted = any(b"\r\n." in b"\r\n" + piece for piece in self._pieces if isinstance(piece, bytes))
+        self._dotted = any(_has_dots(piece) for piece in self._pieces if isinstance(piece, bytes))
         self._dated: tuple[int, bytes] = (-1, b"")
         self._known: dict[tuple[str, str, str], bytes] = {}
 
@@ -105,27 +165,26 @@ class Skeleton:
         return self.make(head, text=text, html=html).data
 
     def make(
-        self, head: Head, *, text: str = "", html: str = "", keys: Sequence[dkim.Key] = (), at: int = 0
+        self, head: Head, *, text: Text = "", html: Text = "", keys: Sequence[dkim.Key] = (), at: int = 0
     ) -> Made:
         """Return a whole message, with a signature by each key above it; `at` is in seconds since 1970.
 
         Raises Invalid when an address is not one.
         """
-        encoded = [
-            self._encoder.encode(each) if wanted else None
-            for wanted, each in ((0 in self._pieces, text), (1 in self._pieces, html))
-        ]
-        body = [piece if isinstance(piece, bytes) else _hole(encoded, piece).data for piece in self._pieces]
+        body: list[bytes] = []
+        relaxed: list[bytes] | None = [] if keys else None
+        for piece, canonical in zip(self._pieces, self._relaxed, strict=True):
+            if isinstance(piece, bytes):
+                body.append(piece)
+                if relaxed is not None:
+                    relaxed.append(cast("bytes", canonical))
+            else:
+                self._encoder.encode(html if piece else text, body, relaxed)
         fields = self._head(head) + self._fields
         signed = b""
-        if keys:
-            relaxed = [
-                piece if isinstance(piece, bytes) else self._encoder.relaxed(_hole(encoded, piece))
-                for piece in self._relaxed
-            ]
+        if relaxed is not None:
             signed = dkim.signatures(fields, dkim.relaxed_end(b"".join(relaxed)), keys, at=at)
-        dotted = self._dotted or any(each.dotted for each in encoded if each is not None)
-        return Made(b"".join((signed, fields, b"\r\n\r\n", *body)), dotted)
+        return Made(b"".join((signed, fields, b"\r\n\r\n", *body)), self._dotted)
 
     def _head(self, head: Head) -> bytes:
         second = int(head.date.timestamp())
@@ -221,86 +280,62 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
     return joined
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    """A text as it stands in a message; `lines` of quoted-printable."""
-
-    data: bytes
-    dotted: bool = False
-    lines: tuple[bytes, ...] = ()
-
-
 class _Encoder:
     """How texts are encoded."""
 
-    def encode(self, text: str) -> _Encoded:
-        """Return a text in whole lines of ASCII."""
+    def encode(self, text: Text, body: list[bytes], relaxed: list[bytes] | None) -> None:
+        """Add a text to a body, in whole lines of ASCII, and to the same as a signature takes it (RFC 6376
+        §3.4.4) if that is wanted. No line begins with a dot.
+        """
         raise NotImplementedError
-
-    def relaxed(self, encoded: _Encoded) -> bytes:
-        """Return the same as a signature takes it (RFC 6376 §3.4.4)."""
-        return encoded.data
 
 
 class _Quoted(_Encoder):
     """Quoted-printable, each line once: most lines of a delivery's messages are the same in all."""
 
     def __init__(self) -> None:
-        self._lines = _QuotedLines()
-        self._canonical = _RelaxedLines()
+        self._lines = _Lines()
 
-    def encode(self, text: str) -> _Encoded:
-        if len(self._lines) > _LINES_KEPT:
-            self._lines.forget()
-        raw = _unix(text).split(b"\n")
-        lines = tuple(map(self._lines.__getitem__, raw))
-        dotted = bool(self._lines.dotted) and not self._lines.dotted.isdisjoint(raw)
-        return _Encoded(b"\r\n".join(lines), dotted, lines)
-
-    def relaxed(self, encoded: _Encoded) -> bytes:
-        if len(self._canonical) > _LINES_KEPT:
-            self._canonical.clear()
-        return b"\r\n".join(map(self._canonical.__getitem__, encoded.lines))
+    def encode(self, text: Text, body: list[bytes], relaxed: list[bytes] | None) -> None:
+        if isinstance(text, Coded):
+            body += text.data
+            if relaxed is not None:
+                relaxed += text.relaxed
+            return
+        for data, canonical in self._lines.of(text):
+            body.append(data)
+            if relaxed is not None:
+                relaxed.append(canonical)
 
 
 class _Based(_Encoder):
     """Base64, in which no line has a blank or begins with a dot."""
 
-    def encode(self, text: str) -> _Encoded:
-        return _Encoded(_based(_unix(text).replace(b"\n", b"\r\n")))
+    def encode(self, text: Text, body: list[bytes], relaxed: list[bytes] | None) -> None:
+        if not isinstance(text, str):
+            raise TypeError("What is in quoted-printable cannot stand in base64.")
+        data = _based(_unix(text).replace(b"\n", b"\r\n"))
+        body.append(data)
+        if relaxed is not None:
+            relaxed.append(data)
 
 
-class _QuotedLines(dict[bytes, bytes]):
-    """Line -> what it is in quoted-printable. `dotted`: those of which a line then begins with a dot."""
+class _Lines(dict[bytes, Fixed]):
+    """Line with its end -> what it is in quoted-printable."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.dotted: set[bytes] = set()
-
-    def __missing__(self, line: bytes) -> bytes:
-        made = self[line] = binascii.b2a_qp(line, istext=True).replace(b"\n", b"\r\n")
-        if b"\r\n." in b"\r\n" + made:
-            self.dotted.add(line)
+    def __missing__(self, line: bytes) -> Fixed:
+        made = self[line] = fixed(line.decode() + "\n")
         return made
 
-    def forget(self) -> None:
-        """Let go of all lines."""
-        self.clear()
-        self.dotted.clear()
+    def of(self, text: str) -> list[Fixed]:
+        """Return the lines of a text."""
+        if len(self) > _LINES_KEPT:
+            self.clear()
+        return list(map(self.__getitem__, _unix(text)[:-1].split(b"\n")))
 
 
-class _RelaxedLines(dict[bytes, bytes]):
-    """Line of quoted-printable -> the same as a signature takes it."""
-
-    def __missing__(self, line: bytes) -> bytes:
-        made = self[line] = dkim.relaxed_piece(line)
-        return made
-
-
-def _hole(encoded: Sequence[_Encoded | None], number: int) -> _Encoded:
-    found = encoded[number]
-    assert found is not None  # noqa: S101 what has a hole was encoded
-    return found
+def _has_dots(data: bytes) -> bool:
+    return data.startswith(b".") or b"\n." in data
 
 
 def _unix(text: str) -> bytes:

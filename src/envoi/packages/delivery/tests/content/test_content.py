@@ -1,5 +1,5 @@
 import re
-from dataclasses import replace
+from dataclasses import astuple, replace
 from email import message_from_bytes, policy
 from typing import Any
 
@@ -35,6 +35,7 @@ from envoi.packages.delivery.models import (
 from envoi.packages.delivery.services import analysis, content, deliveries, routing
 from envoi.packages.delivery.services.content import attachments, checking, preview
 from envoi.packages.delivery.services.content.frozen import Rendered, Row
+from envoi.packages.delivery.services.content.plan import Plan
 from envoi.packages.delivery.services.redirection import tags
 from envoi.packages.delivery.services.sending import mime
 from envoi.packages.delivery.testing import make_delivery, make_recipients
@@ -103,6 +104,29 @@ def test_messages_are_made_of_their_readers() -> None:
     assert first.html == "<p>Zoë, Århus</p>Spring"
     assert first.text == "a0@example.org recipients Roux"
     assert (first.to_name, first.from_name, first.from_address) == ("Zoë Roux", "Shop", "news@shop.example")
+
+
+def test_what_is_sent_is_what_the_templates_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    people(5, first_name="Zoë", gender=1)
+    delivery = make_delivery(
+        subject="{{ recipient.firstName|upper }}",
+        text_source="{{ recipient.firstName }}, {% if recipient.gender == 1 %}Sir{% endif %}\nbye",
+        html_source="<p>{{ recipient.firstName }}</p>",
+    )
+    run = analysed(delivery)
+    loaded = content.load(run)
+    rows = loaded.rows(run.storage, 0, 2**62)
+    for row in rows:
+        made, whole = loaded.sendable(row), loaded.render(row)
+        assert isinstance(made.text, mime.Coded)
+        assert mime.decoded(made.text) == mime.decoded(whole.text)
+        assert mime.decoded(made.html) == mime.decoded(whole.html)
+        assert (*made[3:], made.subject) == (*astuple(whole)[3:], "ZOË")
+    # The first messages are compared: one that is not the same lets all be made by the templates.
+    other = content.load(run)
+    fill = Plan.fill
+    monkeypatch.setattr(Plan, "fill", lambda *given: fill(*given)._replace(html="<p>other</p>"))
+    assert {other.sendable(row).html for row in rows} == {"<p>Zoë</p>"}
 
 
 def test_nothing_that_a_profile_says_becomes_a_header_or_markup() -> None:
