@@ -55,11 +55,13 @@ from envoi.packages.delivery.services import (
     suppression,
     typologies,
 )
+from envoi.packages.delivery.services.landing import confirmation_mails
 from envoi.packages.delivery.services.mta import without
 from envoi.packages.delivery.services.qualification import rule_sets
 
 __all__ = [
     "analysis",
+    "confirmation_mails",
     "confirmations",
     "imports",
     "ready_filters",

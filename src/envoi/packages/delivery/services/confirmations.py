@@ -2,7 +2,7 @@
 
 The service of a subscription names the template. One outbox item stands for all people of one statement; the
 lines of the history that carry its `batch_id` say who they are. What sends messages makes itself known by
-`send_with`; until then the items wait, and are seen waiting.
+`send_with` (services/landing/confirmation_mails.py); without it the items wait, and are seen waiting.
 """
 
 from collections.abc import Callable

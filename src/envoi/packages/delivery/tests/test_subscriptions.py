@@ -137,7 +137,8 @@ def test_a_template_asks_for_one_confirmation_of_all_that_changed(sender: list[c
     assert OutboxItem.objects.count() == 1
 
 
-def test_confirmations_wait_while_nothing_sends_them() -> None:
+def test_confirmations_wait_while_nothing_sends_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirmations, "_sender", None)
     service = make_service("news", subscription_template_id=77)
     subscriptions.subscribe(service, chosen.ids(make_recipients(1)), actor=admin_actor())
     (standing,) = [each for each in outbox.standing() if each.kind == confirmations.KIND]
