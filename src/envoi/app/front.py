@@ -26,9 +26,9 @@ class Front(MPServer):
         super().__init__(*arguments, **settings)
         self.loaded = multiprocessing.Event()
 
-    def run(self, load: "Callable[[int, Any, str], Callable[..., Any]] | None" = None) -> None:
-        """Serve until SIGTERM or SIGINT what `load` returns; without it the console."""
-        self.serve(target_loader=partial(load or application, os.getpid(), self.loaded), wrap_loader=True)
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        self.serve(target_loader=partial(application, os.getpid(), self.loaded), wrap_loader=True)
 
     def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> WorkerProcess:
         process = super()._spawn_worker(idx, target, callback_loader)

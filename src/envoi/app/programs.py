@@ -24,9 +24,14 @@ def programs(home: Path, config: Config, only: Sequence[str] = ()) -> tuple[Prog
         Program(
             "track",
             (*envoi, "track"),
-            count=min(config.tracking.processes, 1) if config.tracking.url else 0,
-            stop_seconds=30,
-            reload_signal=signal.SIGHUP,
+            count=config.tracking.processes if config.tracking.url else 0,
+            stop_seconds=10,
+            # They share the port: a fresh one answers before the old one ends.
+            overlap_seconds=10,
+        ),
+        # Brings what they have written into the database, so it is stopped after them.
+        Program(
+            "loader", (*envoi, "track", "--load"), count=min(config.tracking.processes, 1), stop_seconds=30
         ),
         Program(
             "worker",

@@ -1,24 +1,35 @@
-"""The track process: granian in front of what readers reach, without Django (architecture §3.7).
+"""The track process: what readers reach, without Django (architecture §3.7, ADR 0029).
 
-Granian's own process holds no connection; each of the processes that serve (`[tracking] processes`) has one
-of its own, its own segments and its own number for log ids. Beside them runs the loader, which brings closed
-segments into the database: a process of its own (`envoi track --load`), started again when it ends.
+One thread with one loop answers; beside it stand the database connection that links are read by, and the
+segments that hits are written to. Several processes share the port. The loader, which brings closed segments
+into the database, is a process of its own (`envoi track --load`): under `up` the supervisor runs it, and a
+`track` that nobody supervises starts one for itself.
 """
 
+import asyncio
+import contextlib
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from envoi.app import boot, logs, serve, ties
+from envoi.app import logs, serve, ties
 from envoi.kernel import clock
 from envoi.kernel.config import Config
+from envoi.kernel.errors import Broken, Conflict
+from envoi.packages.delivery.services.redirection import cookies, links, proxies, tags
+from envoi.packages.delivery.services.redirection.answering import Places, Redirection
+from envoi.packages.delivery.services.redirection.http import Connection
+from envoi.packages.delivery.services.redirection.ids import Ids
+from envoi.packages.delivery.services.redirection.links import Away
+from envoi.packages.delivery.services.redirection.moments import Moments
+from envoi.packages.delivery.services.redirection.segments import Segments
 
 FOLDER = "tracking"
 """In HOME: segments and what is wrong in them."""
@@ -27,90 +38,80 @@ OPTIONS = (
     "-c statement_timeout=2000 -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2"
     " -c tcp_keepalives_count=2"
 )
-CLOSE_SECONDS = 1.0
-THREADS = 2
-"""One may wait for the database while the other answers from what is known."""
+LOOK_SECONDS = 1.0
+BACKLOG = 1024
+STOP_SECONDS = 5.0
+"""How long answers may take that were asked for before the process was told to stop."""
 RESTART_SECONDS = 2.0
-LOADER_SECONDS = 10.0
+LOADER_SECONDS = 15.0
 log = logging.getLogger(__name__)
 
 
-def serve_readers(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT. Raises Conflict when the port cannot be had."""
-    serve.claim(config.tracking.host, config.tracking.port, "tracking")
-    folder(config)
-    from granian.constants import HTTPModes, Interfaces
-    from granian.http import HTTP1Settings
-    from granian.log import LogLevels
+def run(config: Config) -> None:
+    """Answer readers until SIGTERM or SIGINT. Raises Conflict when the port cannot be had."""
+    supervised = logs.PROCESS_VARIABLE in os.environ
+    if not supervised:  # `up` has looked, before it started several that share the port
+        serve.claim(config.tracking.host, config.tracking.port, "tracking")
+    try:
+        from uvloop import run as run_loop
+    except ImportError:  # it is faster, and not there for every system
+        from asyncio import run as run_loop
+    with contextlib.nullcontext() if supervised else Loader(config.home):
+        run_loop(serve_readers(config))
 
-    from envoi.app.front import Front
 
-    front = Front(
-        target="envoi.app.track:application",
-        address=config.tracking.host,
-        port=config.tracking.port,
-        interface=Interfaces.WSGI,
-        workers=max(1, config.tracking.processes),
-        blocking_threads=THREADS,
-        blocking_threads_idle_timeout=600,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=serve.HEADER_SECONDS * 1000,
-            max_buffer_size=serve.HEADER_BYTES,
-            pipeline_flush=True,
+async def serve_readers(config: Config) -> None:
+    """Answer readers until SIGTERM or SIGINT."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    writing = Writing(config)
+    await loop.run_in_executor(None, writing.keep)
+    site = redirection(config, writing)
+    connections: set[Connection] = set()
+    try:
+        server = await loop.create_server(
+            lambda: Connection(site, connections),
+            config.tracking.host,
+            config.tracking.port,
+            backlog=BACKLOG,
+            reuse_port=True,
+        )
+    except OSError as error:
+        raise Conflict(
+            f"{config.tracking.host}:{config.tracking.port} cannot be listened on ({error.strerror}). "
+            "Set [tracking] host and port."
+        ) from error
+    log.info("readers are answered", extra={"port": config.tracking.port})
+    while not stopped.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopped.wait(), LOOK_SECONDS)
+        for connection in list(connections):
+            connection.wait(LOOK_SECONDS)
+        # Bringing a segment to the disk takes its time.
+        await loop.run_in_executor(None, writing.keep)
+    server.close()
+    end = clock.monotonic() + STOP_SECONDS
+    while [each for each in connections if not each.finish()] and clock.monotonic() < end:
+        await asyncio.sleep(0.05)
+    writing.close()
+
+
+def redirection(config: Config, writing: "Writing") -> Redirection:
+    """Return what answers the readers of an instance."""
+    tracking = config.tracking
+    return Redirection(
+        tags.tags(config.home, tracking.url),
+        links.Links(lambda: connect(config, reader=True)),
+        writing.segments,
+        Places(config.web.address, tracking.expiration_url),
+        setting=cookies.Setting(
+            secure=tracking.url.lower().startswith("https://"), elsewhere=tracking.cookies_elsewhere
         ),
-        websockets=False,
-        workers_kill_timeout=serve.STOP_SECONDS,
-        respawn_failed_workers=True,
-        respawn_interval=0.5,
-        log_level=LogLevels.warning,
-        log_dictconfig={
-            "handlers": {},
-            "formatters": {},
-            "loggers": {"_granian": {"propagate": True}, "granian.access": {"propagate": True}},
-        },
+        trusted=proxies.Trusted(tracking.trusted_proxies),
+        moments=Moments(clock.now if "ENVOI_CLOCK_FILE" in os.environ else None),
+        host=urlsplit(tracking.url).hostname or "",
     )
-    loader = Loader(config.home)
-    front.on_startup(loader.start)
-    front.on_reload(loader.renew)
-    front.on_shutdown(loader.stop)
-    front.run(application)
-
-
-class Loader:
-    """The loader as a child of granian's own process, tied to it."""
-
-    def __init__(self, home: Path) -> None:
-        self._command = (sys.executable, "-P", "-m", "envoi.cli", "--home", str(home), "track", "--load")
-        self._process: subprocess.Popen[bytes] | None = None
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="loader", daemon=True)
-
-    def start(self) -> None:
-        """Start it, and again whenever it ends."""
-        self._thread.start()
-
-    def renew(self) -> None:
-        """Let a fresh one take its place: packages or configuration have changed."""
-        if self._process is not None:
-            self._process.terminate()
-
-    def stop(self) -> None:
-        """Let it load what is closed, then end."""
-        self._stopped.set()
-        self.renew()
-        self._thread.join(LOADER_SECONDS)
-
-    def _keep(self) -> None:
-        while not self._stopped.is_set():
-            # From this thread, which lives as long as the process: a child is tied to the thread.
-            self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                preexec_fn=ties.tied_to_me(),
-            )  # fmt: skip
-            if code := self._process.wait():
-                log.error("the loader of hits ended", extra={"code": code})
-            self._stopped.wait(RESTART_SECONDS)
 
 
 def folder(config: Config) -> Path:
@@ -122,83 +123,47 @@ def folder(config: Config) -> Path:
     return found
 
 
-def application(parent: int, loaded: Any, target: str) -> Callable[..., Any]:
-    """Load the application in the process that serves it, tied to granian's own, `parent`."""
-    ties.die_with(parent)
-    config = boot.boot(database=False).config
-    logs.configure_from_environment(config.log, config.home, process="track")
-    found = redirection(config)
-    loaded.set()
-    return found
-
-
-def redirection(config: Config) -> Callable[..., Any]:
-    """Return the application of an instance, with its own connection and segments."""
-    from envoi.packages.delivery.services.redirection import answering, cookies, links, proxies, tags
-
-    tracking = config.tracking
-    writing = Writing(config)
-    threading.Thread(target=writing.keep_closing, name="segments", daemon=True).start()
-    return answering.Redirection(
-        tags.tags(config.home, tracking.url),
-        links.Links(lambda: connect(config, reader=True)),
-        writing.segments,
-        answering.Places(config.web.address, tracking.expiration_url),
-        setting=cookies.Setting(
-            secure=tracking.url.lower().startswith("https://"), elsewhere=tracking.cookies_elsewhere
-        ),
-        trusted=proxies.Trusted(tracking.trusted_proxies),
-        host=urlsplit(tracking.url).hostname or "",
-    )
-
-
 class Writing:
-    """The segments of this process, begun when the first hit comes: its number is asked of the database."""
+    """The segments of this process, begun when the database has given it a number for log ids."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._lock = threading.Lock()
-        self._again = 0.0
-        self._found: Any = None
+        self._found: Segments | None = None
 
-    def segments(self) -> Any:
-        """Return them. Raises Away when there is no number to be had yet."""
-        return self._found or self._begin()
+    def segments(self) -> Segments:
+        """Return them. Raises Away when there is no number yet."""
+        if self._found is None:
+            raise Away("there is no number for log ids yet")
+        return self._found
 
-    def keep_closing(self) -> None:
-        """Close old segments, for ever."""
-        pause = threading.Event()
-        while not pause.wait(CLOSE_SECONDS):
-            if self._found is not None:
-                try:
-                    self._found.close_old()
-                except OSError as error:
-                    log.error("a segment cannot be closed: %s", error)
+    def keep(self) -> None:
+        """Ask for a number if there is none; close a segment that is old. To be called every second."""
+        try:
+            if self._found is None:
+                self._begin()
+            else:
+                self._found.close_old()
+        except (OSError, Broken) as error:
+            log.error("a segment cannot be closed: %s", error)
 
-    def _begin(self) -> Any:
+    def close(self) -> None:
+        """Close the segment."""
+        if self._found is not None:
+            self._found.close()
+
+    def _begin(self) -> None:
         import psycopg
 
-        from envoi.packages.delivery.services.redirection import ids, links, segments
         from envoi.postgres.files import hand_over
 
-        with self._lock:
-            if self._found is not None:
-                return self._found
-            if clock.monotonic() < self._again:
-                raise links.Away("there is no number for log ids")
-            try:
-                with connect(self._config, reader=False) as connection:
-                    ((number,),) = connection.execute("SELECT nextval('nms_tracking_process')").fetchall()
-            except psycopg.Error as error:
-                self._again = clock.monotonic() + links.PAUSE
-                log.warning("there is no number for log ids: %s", error)
-                raise links.Away("there is no number for log ids") from error
-            self._found = segments.Segments(
-                folder(self._config),
-                ids.Ids(number),
-                hand_over=partial(hand_over, self._config.home),
-            )
-            return self._found
+        try:
+            with connect(self._config, reader=False) as connection:
+                ((number,),) = connection.execute("SELECT nextval('nms_tracking_process')").fetchall()
+        except psycopg.Error as error:
+            log.warning("readers are not answered yet: %s", error)
+            return
+        made = partial(hand_over, self._config.home)
+        self._found = Segments(folder(self._config), Ids(number), hand_over=made)
 
 
 def connect(config: Config, *, reader: bool) -> Any:
@@ -231,3 +196,33 @@ def connect(config: Config, *, reader: bool) -> Any:
         ),
         autocommit=True,
     )
+
+
+class Loader:
+    """The loader as a child of this process, started again when it ends; leaving waits for its last look."""
+
+    def __init__(self, home: Path) -> None:
+        self._command = (sys.executable, "-P", "-m", "envoi.cli", "--home", str(home), "track", "--load")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="loader", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        if self._process is not None:
+            self._process.terminate()
+        self._thread.join(LOADER_SECONDS)
+
+    def _keep(self) -> None:
+        while not self._stopped.is_set():
+            # From this thread, which lives as long as the process: a child is tied to the thread.
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0,
+                preexec_fn=ties.tied_to_me(),
+            )  # fmt: skip
+            if code := self._process.wait():
+                log.error("the loader of hits ended", extra={"code": code})
+            self._stopped.wait(RESTART_SECONDS)

@@ -29,18 +29,11 @@ def track(context: Context, host: str | None, port: int | None, load: bool, once
 
     settings = boot.boot(context.home, database=False).config
     logs.configure_from_environment(settings.log, context.home, process="track")
-    # The processes that serve boot from the environment alone.
-    if host is not None:
-        os.environ["ENVOI_TRACKING_HOST"] = host
-    if port is not None:
-        os.environ["ENVOI_TRACKING_PORT"] = str(port)
-    process.serve_readers(
+    process.run(
         replace(
             settings,
             tracking=replace(
-                settings.tracking,
-                host=host or settings.tracking.host,
-                port=port or settings.tracking.port,
+                settings.tracking, host=host or settings.tracking.host, port=port or settings.tracking.port
             ),
         )
     )

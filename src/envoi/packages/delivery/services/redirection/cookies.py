@@ -4,10 +4,10 @@
 is the reader's refusal, set by the page of the shop: then none of them is set.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Final
-from uuid import uuid4
 
 REQUESTER, SESSION, LAST, REFUSED = "uuid230", "nlid", "nllastdelid", "acoptout"
 YEAR: Final = 365 * 24 * 3600
@@ -48,27 +48,41 @@ def read(header: str) -> Cookies:
     )
 
 
-def new_requester() -> str:
-    """Return a name for a browser that has none."""
-    return str(uuid4())
+class Requesters:
+    """Names for browsers that have none: random UUIDs, from bytes that are fetched many at a time."""
+
+    def __init__(self) -> None:
+        self._bytes, self._place = b"", 0
+
+    def new(self) -> str:
+        """Return one that nobody has."""
+        place = self._place
+        if place >= len(self._bytes):
+            self._bytes, place = os.urandom(4096), 0
+        self._place = place + 16
+        made = self._bytes[place : place + 16].hex()
+        return f"{made[:8]}-{made[8:12]}-4{made[13:16]}-a{made[17:20]}-{made[20:]}"
 
 
 class Setting:
-    """How cookies are set: `secure` on https, `elsewhere` also in requests from pages of other sites."""
+    """How cookies are set: `secure` on https, `elsewhere` also in requests from pages of other sites.
+
+    Each answer is the lines of a response.
+    """
 
     def __init__(self, *, secure: bool, elsewhere: bool) -> None:
         ends = "; Path=/; HttpOnly"
         ends += "; SameSite=None" if secure and elsewhere else "; SameSite=Lax"
         ends += "; Secure" if secure else ""
-        self._session, self._permanent = ends, f"{ends}; Max-Age={YEAR}"
+        self._session, self._permanent = f"{ends}\r\n", f"{ends}; Max-Age={YEAR}\r\n"
 
-    def message(self, broad_log: int, delivery: int) -> list[tuple[str, str]]:
-        """Return headers that say which message a browser came from."""
-        return [
-            ("Set-Cookie", f"{SESSION}={broad_log:x}|{delivery:x}{self._session}"),
-            ("Set-Cookie", f"{LAST}={delivery:x}{self._permanent}"),
-        ]
+    def message(self, broad_log: str, delivery: str) -> str:
+        """Say which message a browser came from; both numbers are hexadecimal."""
+        return (
+            f"Set-Cookie: {SESSION}={broad_log}|{delivery}{self._session}"
+            f"Set-Cookie: {LAST}={delivery}{self._permanent}"
+        )
 
-    def requester(self, name: str) -> tuple[str, str]:
-        """Return the header that names a browser."""
-        return "Set-Cookie", f"{REQUESTER}={name}{self._permanent}"
+    def requester(self, name: str) -> str:
+        """Name a browser."""
+        return f"Set-Cookie: {REQUESTER}={name}{self._permanent}"

@@ -24,12 +24,7 @@ class Ids:
     def next(self) -> int:
         """Return the next id, a positive 63-bit number."""
         # The clock of the machine, which tests that step the product's time do not move.
-        now = clock_ms() << _COUNT_BITS
+        now = (time.clock_gettime_ns(time.CLOCK_REALTIME) // 1_000_000 - EPOCH_MS) << _COUNT_BITS
         self._tick = tick = now if now > self._tick else self._tick + 1
         count = tick & ((1 << _COUNT_BITS) - 1)
         return ((tick >> _COUNT_BITS) << (_COUNT_BITS + _PROCESS_BITS)) | self._process | count
-
-
-def clock_ms() -> int:
-    """Return milliseconds since the epoch of log ids."""
-    return time.clock_gettime_ns(time.CLOCK_REALTIME) // 1_000_000 - EPOCH_MS

@@ -9,7 +9,7 @@ backslash, which begins an escape there, is written twice. Nothing else needs on
 becomes a blank first.
 """
 
-from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 COLUMNS: Final = (
@@ -17,41 +17,22 @@ COLUMNS: Final = (
     "params", "user_agent", "address", "extra", "segment",
 )  # fmt: skip
 """Of the table of hits, in the order of a line."""
-LONGEST_PARAMS: Final = 4096
+LONGEST: Final = 2048
+"""Letters of a text."""
 LONGEST_AGENT: Final = 512
-LONGEST_ADDRESS: Final = 64
-LONGEST_EXTRA: Final = 2048
+NOBODY: Final = "\\N"
+"""The requester of a hit whose browser has no name."""
 
 
-def line(
-    log_id: int,
-    received: datetime,
-    kind: int,
-    *,
-    segment: str,
-    broad_log: int = 0,
-    delivery: int = 0,
-    link: int = 0,
-    html: bool = True,
-    requester: str = "",
-    params: str = "",
-    agent: str = "",
-    address: str = "",
-    extra: str = "",
-) -> bytes:
-    """Return the line of a hit. `requester` is a UUID or empty; other texts may hold anything."""
-    return (
-        f"{log_id}\t{received.isoformat()}\t0x{broad_log:x}\t0x{delivery:x}\t0x{link:x}\t{kind}\t"
-        f"{requester or chr(92) + 'N'}\t{html:d}\t{plain(params, LONGEST_PARAMS)}\t"
-        f"{plain(agent, LONGEST_AGENT)}\t{plain(address, LONGEST_ADDRESS)}\t{plain(extra, LONGEST_EXTRA)}\t"
-        f"{segment}\n"
-    ).encode("utf-8", "replace")
-
-
-def plain(text: str, longest: int) -> str:
-    """Return a text as it stands in a line: cut, printable, backslashes doubled."""
-    if len(text) > longest:
-        text = text[:longest]
+def plain(text: str, longest: int = LONGEST) -> str:
+    """Return any text as it stands in a line: cut, printable, backslashes doubled."""
+    text = text[:longest]
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else " " for letter in text)
-    return text.replace("\\", "\\\\") if "\\" in text else text
+    return text.replace("\\", "\\\\")
+
+
+@lru_cache(4096)
+def agent(text: str) -> str:
+    """Return the name of a browser as it stands in a line."""
+    return plain(text, LONGEST_AGENT)

@@ -4,10 +4,11 @@ What is known of a delivery is read again when it is older than a few seconds, a
 link that is asked for. While the database is away, what is known answers, whatever its age.
 """
 
+import asyncio
 import logging
 import re
-import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +18,7 @@ import psycopg
 
 from envoi.kernel import clock
 from envoi.kernel.errors import Broken
+from envoi.packages.delivery.services.redirection.http import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -28,18 +30,27 @@ FRESH: Final = 5.0
 PAUSE: Final = 2.0
 """Seconds after which a database that was away is asked again."""
 WAIT: Final = 3.0
-"""Seconds that a reader waits at most while another one's question is answered."""
+"""Seconds that a reader waits for it."""
 STATEMENT: Final = """
     SELECT d.web_validity, d.sending->>'expired', u.tracking_url_id, u.type, u.url
     FROM nms_delivery d LEFT JOIN nms_tracking_url u ON u.delivery_id = d.delivery_id
     WHERE d.delivery_id = %s
 """
 _MARK = re.compile(r"\$\(p(\d{1,2})\)")
+_FIRST: Final = (1,)
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class Away(Broken):
     """The database does not answer, and nothing is known of the delivery."""
+
+
+class Asking(Waiting):
+    """Links of a delivery have to be read first."""
+
+    def __init__(self, delivery: str) -> None:
+        super().__init__(delivery)
+        self.delivery = delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +64,33 @@ class Link:
     pieces: tuple[str, ...] = ()
     numbers: tuple[int, ...] = ()
 
-    def address(self, params: tuple[str, ...]) -> str:
-        """Return the address with the parameters of a tag, which cannot leave the place they are put in."""
+    def address(self, params: str) -> str:
+        """Return the address with the parameters of a tag (`p1=…&p2=…`).
+
+        They are percent-encoded as the tag has them, so they cannot leave the place they are put in.
+        """
         if not self.numbers:
             return self.pieces[0]
+        values = [each.partition("=")[2] for each in params.split("&")]
+        if self.numbers == _FIRST:
+            return f"{self.pieces[0]}{values[0]}{self.pieces[1]}"
         made = [self.pieces[0]]
         for number, piece in zip(self.numbers, self.pieces[1:], strict=True):
-            if 0 < number <= len(params):
-                made.append(quote(params[number - 1], safe=""))
+            if 0 < number <= len(values):
+                made.append(values[number - 1])
             made.append(piece)
         return "".join(made)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a delivery. `until`: when its links cease to work, None for never."""
+    """What is known of a delivery; links by their numbers in hexadecimal."""
 
-    links: Mapping[int, Link]
-    until: datetime | None
+    links: Mapping[str, Link]
+    until: float
+    """When its links cease to work, in milliseconds since 1970; infinite for never."""
     expired: str
-    """Where links lead from then on; empty: what the instance says."""
+    """Where they lead from then on; empty: what the instance says."""
     read_at: float
 
 
@@ -85,10 +103,8 @@ def link(type: int, url: str) -> Link | None:
         return Link(type)
     if not url.lower().startswith(("http://", "https://")):
         return None
-    head, mark, query = url.partition("?")
-    if "#" in head:
-        head, mark, query = url, "", ""
-    query, hash, fragment = query.partition("#")
+    before, hash, fragment = url.partition("#")
+    head, mark, query = before.partition("?")
     found = _MARK.split(query)
     pieces = [ascii_only(each) for each in found[0::2]]
     pieces[0] = f"{ascii_only(head)}{mark}{pieces[0]}"
@@ -102,78 +118,90 @@ def ascii_only(text: str) -> str:
 
 
 class Links:
-    """Links of all deliveries. `connect` returns a connection in autocommit, or raises psycopg.Error."""
+    """Links of all deliveries. `connect` returns a connection in autocommit, or raises psycopg.Error.
+
+    For the thread of the loop; another one of its own waits for the database.
+    """
 
     def __init__(self, connect: Callable[[], "psycopg.Connection[Any]"], *, fresh: float = FRESH) -> None:
         self._connect, self._fresh = connect, fresh
         self._connection: psycopg.Connection[Any] | None = None
-        self._known: dict[int, Known] = {}
-        self._lock = threading.Lock()
+        self._known: dict[str, Known] = {}
+        self._reader = ThreadPoolExecutor(1, "links")
+        self._asked: dict[str, asyncio.Future[None]] = {}
         self._again = 0.0
 
-    def of(self, delivery: int, wanted: int) -> Known | None:
-        """Return what is known of a delivery, None when there is no such. Raises Away.
+    def of(self, delivery: str, wanted: str, came: bool | None = None) -> Known | None:
+        """Return what is known of a delivery, None when there is no such; both numbers are hexadecimal.
 
-        It is read anew when it lacks the link `wanted`.
+        Raises Asking when it should be read first, because it is old or lacks the link `wanted`; `came` is
+        then what `ask` has returned. Raises Away when nothing is known and the database is away.
         """
         known = self._known.get(delivery)
-        if known is not None:
-            age = clock.monotonic() - known.read_at
-            if age < self._fresh and (wanted in known.links or age < self._fresh / 20):
+        if came is None:
+            if known is not None and (
+                wanted in known.links and clock.monotonic() - known.read_at < self._fresh
+            ):
                 return known
-        return self._read(delivery, known)
+            if clock.monotonic() >= self._again:
+                raise Asking(delivery)
+            came = False
+        if known is None and not came:
+            raise Away("the database does not answer")
+        return known
 
-    def _read(self, delivery: int, known: Known | None) -> Known | None:
-        # Who knows something already does not queue behind a slow database.
-        if not self._lock.acquire(timeout=0.0 if known is not None else WAIT):
-            if known is None:
-                raise Away("the database does not answer")
-            return known
+    async def ask(self, delivery: str) -> bool:
+        """Read the links of a delivery; returns whether the database has answered."""
+        asked = self._asked.get(delivery)
+        if asked is None:
+            loop = asyncio.get_running_loop()
+            asked = self._asked[delivery] = loop.run_in_executor(self._reader, self._read, delivery)
+            asked.add_done_callback(lambda done: self._told(delivery, done))
         try:
-            if clock.monotonic() < self._again:
-                raise Away("the database does not answer")
-            try:
-                rows = self._rows(delivery)
-            except psycopg.Error as error:
-                self._again = clock.monotonic() + PAUSE
-                log.warning("links cannot be read: %s", type(error).__name__)
-                raise Away("the database does not answer") from error
-            return self._keep(delivery, rows)
-        except Away:
-            if known is None:
-                raise
-            return known
-        finally:
-            self._lock.release()
+            await asyncio.wait_for(asyncio.shield(asked), WAIT)
+        except (TimeoutError, psycopg.Error) as error:
+            if clock.monotonic() >= self._again:
+                log.warning("links cannot be read: %s", error or "the database does not answer")
+            self._again = clock.monotonic() + PAUSE
+            return False
+        return True
 
-    def _rows(self, delivery: int) -> list[tuple[Any, ...]]:
-        for attempt in (1, 2):
-            if self._connection is None:
-                self._connection = self._connect()
-            try:
-                return self._connection.execute(STATEMENT, (delivery,)).fetchall()
-            except psycopg.OperationalError:
-                # A server that has been started again meanwhile answers at once.
-                self._connection.close()
-                self._connection = None
-                if attempt == 2:
-                    raise
-        raise AssertionError  # pragma: no cover
+    def _told(self, delivery: str, done: "asyncio.Future[None]") -> None:
+        del self._asked[delivery]
+        if not done.cancelled():
+            done.exception()  # nobody may be waiting any more
 
-    def _keep(self, delivery: int, rows: list[tuple[Any, ...]]) -> Known | None:
+    def _read(self, delivery: str) -> None:
+        rows = self._rows(int(delivery, 16))
+        # The last one read is at the end: what nobody asks for falls out at the beginning.
         self._known.pop(delivery, None)
         if not rows:
-            return None
-        made = {number: link(type, url) for _, _, number, type, url in rows if number is not None}
+            return
         until, expired, *_ = rows[0]
-        found = Known(
-            {number: each for number, each in made.items() if each is not None},
-            until,
+        made = ((number, link(type, url)) for _, _, number, type, url in rows if number is not None)
+        self._known[delivery] = Known(
+            {f"{number:x}": each for number, each in made if each is not None} | {"1": Link(OPENED)},
+            _ms(until),
             expired or "",
             clock.monotonic(),
         )
-        # The last one read is at the end: what nobody asks for falls out at the beginning.
-        self._known[delivery] = found
         while len(self._known) > KEPT:
             del self._known[next(iter(self._known))]
-        return found
+
+    def _rows(self, delivery: int) -> list[tuple[Any, ...]]:
+        fresh = self._connection is None
+        if self._connection is None:
+            self._connection = self._connect()
+        try:
+            return self._connection.execute(STATEMENT, (delivery,)).fetchall()
+        except psycopg.Error:
+            self._connection.close()
+            self._connection = None
+            if fresh:
+                raise
+        # A server that has been started again meanwhile answers at once.
+        return self._rows(delivery)
+
+
+def _ms(moment: datetime | None) -> float:
+    return float("inf") if moment is None else moment.timestamp() * 1000

@@ -1,9 +1,8 @@
 """Whose word is taken for the address of a reader."""
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any
 
 from envoi.kernel.errors import Invalid
 
@@ -23,12 +22,15 @@ class Trusted:
             ) from error
         self._is_trusted = lru_cache(4096)(self._looked_up)
 
-    def address(self, environ: Mapping[str, Any]) -> str:
-        """Return the address of who asks: the last that no trusted proxy has."""
-        found: str = environ.get("REMOTE_ADDR", "")
+    def address(self, peer: str, header: Callable[[bytes], str]) -> str:
+        """Return the address of who asks: the last that no trusted proxy has.
+
+        `header` returns a header by `\\r\\nname:` in small letters.
+        """
+        found = peer
         if not self._networks or not self._is_trusted(found):
             return found
-        for each in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")[-32:]):
+        for each in reversed(header(b"\r\nx-forwarded-for:").split(",")[-32:]):
             said = each.strip().strip("[]")
             if not _is_address(said):
                 break

@@ -50,15 +50,15 @@ class Segments:
         self._size = 0
         self._opened = 0.0
 
-    def append(self, made: Callable[[int, str], bytes]) -> None:
-        """Write the line that `made` returns for a log id and the name of a segment.
+    def append(self, hit: str) -> None:
+        """Write the line of a hit, with its log id before it and the name of the segment after it.
 
         Raises Broken when it could not be written whole; then nothing of it is left.
         """
         with self._lock:
             if self._handle < 0:
                 self._open()
-            line = made(self._ids.next(), self._name)
+            line = f"{self._ids.next()}\t{hit}\t{self._name}\n".encode("utf-8", "replace")
             try:
                 written = os.write(self._handle, line)
             except OSError as error:

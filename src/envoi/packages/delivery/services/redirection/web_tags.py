@@ -21,9 +21,9 @@ _ARTICLE = re.compile(r"\d{1,9}")
 
 @dataclass(frozen=True)
 class WebTag:
-    """What a tag says, as far as it makes sense. `delivery` 0: it names none."""
+    """What a tag says, as far as it makes sense. `delivery` is hexadecimal, 0 when it names none."""
 
-    delivery: int
+    delivery: str
     said: Mapping[str, object]
 
     def extra(self, **cookies: str) -> str:
@@ -60,4 +60,4 @@ def read(query: str) -> WebTag | None:
         said["amount"] = float(given["amount"].replace(",", "."))
     if _ARTICLE.fullmatch(given.get("article", "")):
         said["article"] = int(given["article"])
-    return WebTag(int(job, 16) if job else 0, said)
+    return WebTag(job or "0", said)
