@@ -20,7 +20,9 @@ DISTRIBUTED_BY: dict[str, str] = {
     "nms_excl_log_rcp": "target_id",
     "nms_forecast_log_rcp": "target_id",
     "nms_tracking_log_rcp": "target_id",
+    "nms_web_tracking_log": "target_id",
     "nms_proposition_rcp": "recipient_id",
+    "nms_coupon_value": "coupon_id",
 }
 """The column that a distributed database places the rows of a big table by. It stands in each of its keys."""
 BIG_TABLES = frozenset(DISTRIBUTED_BY)

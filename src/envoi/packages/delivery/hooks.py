@@ -311,6 +311,7 @@ def own_writers() -> Mapping[str, Writer]:
             remove=_delete_mapping,
         ),
         "nms:pausedWorkflow": Writer(),
+        "nms:coupon": Writer(),
         "nms:address": Writer(fields=frozenset({"status"}), update=_change_address),
         "nms:broadLogMsg": Writer(
             fields=frozenset({"qualification", "failureType", "failureReason"}), update=_change_text

@@ -1,5 +1,6 @@
 """Tables of delivery."""
 
+from envoi.packages.delivery.models.ab_test import AbTest, AbVersion
 from envoi.packages.delivery.models.address import Address, AddressStatus
 from envoi.packages.delivery.models.approval import ApprovalStep, DeliveryApproval, DeliveryReviewer
 from envoi.packages.delivery.models.consent import Consent, ConsentAction
@@ -12,6 +13,7 @@ from envoi.packages.delivery.models.content import (
     UrlType,
 )
 from envoi.packages.delivery.models.country import Country
+from envoi.packages.delivery.models.coupon import Coupon, CouponType, CouponValue
 from envoi.packages.delivery.models.delivery import (
     Delivery,
     DeliveryMode,
@@ -116,10 +118,13 @@ __all__ = [
     "CheckState",
     "Confirmation",
     "Consent",
+from envoi.packages.delivery.models.url_memory import UrlMemory
     "ConsentAction",
     "ControlPhase",
     "Country",
     "Delivery",
+    "AbTest",
+    "AbVersion",
     "DeliveryApproval",
     "DeliveryAttachment",
     "DeliveryContent",
@@ -134,6 +139,9 @@ __all__ = [
     "DeliveryStat",
     "DeliveryState",
     "DkimKey",
+    "Coupon",
+    "CouponType",
+    "CouponValue",
     "DlvExclusion",
     "DomainRule",
     "EmailFormat",
@@ -205,3 +213,4 @@ __all__ = [
     "VisitorOrigin",
     "VisitorSub",
 ]
+    "UrlMemory",

@@ -132,6 +132,10 @@ class Delivery(models.Model):
     content_format = models.SmallIntegerField(choices=Format.choices, default=Format.PREFERENCE, db_default=0)
     content: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
     """Tracking, language, limit of time; see `services/content/settings.py`."""
+    variants: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True, db_default={})
+    """The content in further languages; see `services/variants`."""
+    variant = ""
+    """In which of them this object holds its content; empty: in that of its columns."""
     sending: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
     """Waves, retries and the like; see `services/deliveries/sending.py`."""
     approvals: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
@@ -222,6 +226,7 @@ class Delivery(models.Model):
             "mjml_source": "content/mjml/source",
             "content_format": "content/format",
             "content": "content/settings",
+            "variants": "content/variants",
             "operation_id": "operation-id",
             "workflow_id": "workflow-id",
             "validity": "scheduling/validityDate",
@@ -321,7 +326,7 @@ class Delivery(models.Model):
                 "recipient_open", "total_recipient_open", "estimated_recipient_open",
                 "estimated_total_recipient_open", "recipient_click", "person_click", "total_recipient_click",
                 "forward", "opt_out", "mirror_page", "complaints", "total_web_page", "transaction", "article",
-                "amount", "reactivity", "indicators_at", "mjml_source",
+                "amount", "reactivity", "indicators_at", "mjml_source", "variants",
             }
         ),
         collections={"folder": "delivery"},
