@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
+from envoi.kernel.models import Folder
 from envoi.kernel.registry import Declaration
 from envoi.packages.delivery.models.delivery import Delivery
 from envoi.packages.delivery.models.delivery_run import DeliveryRun
@@ -74,6 +75,8 @@ class TrackingUrl(models.Model):
     digest = models.CharField(max_length=32)
     label = text(128)
     category = text(64)
+    folder = models.ForeignKey(Folder, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    """Of a page with a web tracking tag, which belongs to no delivery."""
     created_at = models.DateTimeField()
 
     SCHEMA = Declaration(
@@ -86,7 +89,7 @@ class TrackingUrl(models.Model):
         labels={"url": "Address"},
         enumerations={"category": "urlCategory"},
         private=frozenset({"digest"}),
-        read_only=frozenset({"delivery", "type", "url", "created_at"}),
+        read_only=frozenset({"delivery", "type", "url", "folder", "created_at"}),
         collections={"delivery": "trackingUrl"},
     )
 
@@ -94,6 +97,11 @@ class TrackingUrl(models.Model):
         db_table = "nms_tracking_url"
         constraints = (
             models.UniqueConstraint(fields=("delivery", "type", "digest"), name="nms_tracking_url_once"),
+            models.UniqueConstraint(
+                fields=("digest",),
+                condition=models.Q(delivery__isnull=True, type__in=(UrlType.WEB, UrlType.TRANSACTION)),
+                name="nms_tracking_url_page",
+            ),
         )
 
 

@@ -34,6 +34,7 @@ _COLUMNS = {
     "tracking_log": """id bigint NOT NULL, target_id bigint NOT NULL, run_id bigint NOT NULL,
         broad_log_id bigint NOT NULL, delivery_id bigint NOT NULL, url_id bigint NOT NULL,
         type smallint NOT NULL, log_date timestamptz NOT NULL, source_id uuid, user_agent_id bigint,
+        automatic smallint NOT NULL DEFAULT 0, flags smallint NOT NULL DEFAULT 0,
         PRIMARY KEY (target_id, run_id, id)""",
 }
 KINDS = tuple(_COLUMNS)
