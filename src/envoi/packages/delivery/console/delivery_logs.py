@@ -53,6 +53,16 @@ _FLAG_WORDS = {
     8: lazy("in doubt"),
 }
 USUAL = (MessageStatus.IGNORED, MessageStatus.SENT, MessageStatus.FAILED, MessageStatus.PENDING)
+_WENT = frozenset(
+    {
+        MessageStatus.SENT,
+        MessageStatus.TAKEN,
+        MessageStatus.RECEIVED,
+        MessageStatus.FAILED,
+        MessageStatus.PENDING,
+    }
+)
+"""Messages that were made, or will be."""
 ICONS = "ok bad wait run stopped minus"
 
 
@@ -97,6 +107,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
             ],
             "all_statuses": _with(request, status=None),
             "counts": counts,
+            "with_message": bool(delivery.html_source and delivery.mapping.schema),
             "count_address": "" if counts else _with(request, counts=1),
             "reasons": [(value, spoken_reason(value)) for value in FailureReason.values if value],
             "flags": list(FLAG_LABELS.items()),
@@ -237,6 +248,7 @@ def _line(each: Message, schema: Schema) -> dict[str, Any]:
         "reason": spoken_reason(each.reason),
         "text": each.text,
         "at": each.at,
+        "shown": each.status in _WENT,
         "marks": [word for bit, word in _FLAG_WORDS.items() if each.flags & bit],
     }
 

@@ -87,6 +87,7 @@ def own_pages() -> Pages:
             Entry(Word.PROFILES, lazy("Recipients"), "delivery:recipients", position=0),
             Entry(Word.PROFILES, lazy("Lists"), "delivery:lists", position=10),
             Entry(Word.PROFILES, lazy("Services"), "delivery:services", position=20),
+            Entry(Word.PROFILES, lazy("Reader pages"), "delivery:reader-pages", _PREPARE, position=30),
             Entry(Word.PROFILES, lazy("Imports"), "delivery:imports", _IMPORT, position=70),
             Entry(Word.PROFILES, lazy("Suppression list"), "delivery:suppression", position=80),
         ),

@@ -5,34 +5,50 @@ from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_http_methods
 
 from envoi.console import explorer, words
 from envoi.console.access import actor_of_request
 from envoi.console.navigation import Word, under
 from envoi.kernel import clock, folders
 from envoi.kernel.errors import NotFound
+from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.console import timeline
-from envoi.packages.delivery.models import Service, Subscription, ValidityUnit
+from envoi.packages.delivery.models import Service, ServiceType, Subscription, ValidityUnit
 from envoi.packages.delivery.services import subscriptions
 
 DAYS = 30
+SNIPPET = """\
+<form action="{address}" method="post">
+  <label>{email} <input type="email" name="email" required></label>
+  <button>{subscribe}</button>
+</form>"""
+"""What an operator puts on another site: it leads to the form, filled in."""
 LATEST = 20
 
 
 @under(Word.PROFILES)
-@require_GET
+@require_http_methods(["GET", "POST"])
 def page(request: HttpRequest, number: int) -> HttpResponse:
-    """Show one service."""
+    """Show one service; with POST, let readers find it or no longer."""
     actor = actor_of_request(request)
     service = _find(number, actor)
+    if request.method == "POST":
+        public = request.POST.get("do") == "open"
+        subscriptions.open_to_readers(service, public, actor=actor)
+        text = _("Readers find the service now.") if public else _("Readers no longer find the service.")
+        messages.success(request, text)
+        return redirect(request.path)
     since = clock.now() - timedelta(days=DAYS)
     figures = subscriptions.figures(service, actor=actor, since=since, zone=words.zone_name())
     newest = (
@@ -43,6 +59,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
         .order_by("-subscription_id")[:LATEST]
     )
     loyalty = figures.loyalty
+    form = settings.ENVOI.config.web.address + reverse("readers:subscribe", args=[service.name])
     context = {
         "service": service,
         "type": timeline.spoken("nms:service", "type", service.type),
@@ -52,6 +69,12 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
         "bars": _bars(figures),
         "days": DAYS,
         "newest": newest,
+        "by_mail": ServiceType(service.type) is ServiceType.EMAIL,
+        "changes": folders.may(actor, service.folder, Access.WRITE),
+        "form": form,
+        "snippet": SNIPPET.format(
+            address=escape(form), email=escape(_("E-mail address")), subscribe=escape(_("Subscribe"))
+        ),
         "details": reverse("console:record-page", args=["nms", "service", number]),
         "everybody": f"{reverse('console:records-list', args=['nms', 'subscription'])}?{_only(number)}",
         **explorer.frame(request, service.folder),

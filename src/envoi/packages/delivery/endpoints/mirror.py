@@ -10,13 +10,6 @@ from envoi.packages.delivery.services.content.addresses import SHARED
 from envoi.packages.delivery.services.landing import messages, mirror
 from envoi.packages.delivery.services.redirection import tags
 
-POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline' https: http:; img-src https: http: data:; "
-    "font-src https: http: data:; media-src https: http:; form-action 'none'; frame-ancestors 'none'; "
-    "base-uri 'none'; sandbox allow-popups allow-popups-to-escape-sandbox"
-)
-"""What the HTML of a message may do: show itself with its pictures, and lead elsewhere."""
-
 
 @pages.door
 @require_safe
@@ -36,6 +29,6 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def answer(html: str) -> HttpResponse:
     """Return the answer that shows the HTML of a message."""
-    response = pages.confined(HttpResponse(html), POLICY)
+    response = pages.confined(HttpResponse(html), mirror.POLICY)
     response["Referrer-Policy"] = "no-referrer"
     return response

@@ -13,14 +13,15 @@ from dateutil.relativedelta import relativedelta
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from envoi.kernel import clock, folders
+from envoi.kernel import audit, clock, folders
 from envoi.kernel.big_tables import reserve_ids
-from envoi.kernel.errors import NotFound
+from envoi.kernel.errors import Invalid, NotFound
 from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.models import (
     Confirmation,
     Service,
+    ServiceType,
     SubAction,
     SubHisto,
     SubOrigin,
@@ -53,6 +54,22 @@ def find(name: str, *, actor: Actor) -> Service:
     if found is None:
         raise NotFound(_("There is no service %(name)r, or you have no right to see it.") % {"name": name})
     return found
+
+
+def open_to_readers(service: Service, public: bool, *, actor: Actor) -> None:
+    """Let readers find a service, or no longer: its form, and the choice on their preferences page.
+
+    Raises NotFound for a service that the actor does not see, NotAllowed, Invalid for one that is not of
+    e-mail.
+    """
+    with transaction.atomic():
+        service = _held(service, actor)
+        folders.require(actor, service.folder, Access.WRITE)
+        if public and ServiceType(service.type) is not ServiceType.EMAIL:
+            raise Invalid(_("Only services of e-mail have a form for readers."))
+        Service.objects.filter(pk=service.pk).update(public=public, modified_at=clock.now())
+        values = {"values": {"public": [service.public, public]}}
+        audit.record(actor, "nms:service", service.name, audit.MODIFIED, service.pk, values)
 
 
 def expiration(service: Service, start: datetime) -> datetime | None:

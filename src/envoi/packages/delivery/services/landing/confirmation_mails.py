@@ -92,6 +92,7 @@ def _delivery(service: Service, template: Delivery, action: SubAction) -> Delive
     if found is not None:
         return found
     left = action is SubAction.UNSUBSCRIBE and template.mapping.schema == SUBSCRIPTIONS
+    further: dict[str, Any] = {"mapping": "mapRecipient"} if left else {}
     return deliveries.create(
         template,
         actor=internal(),
@@ -101,7 +102,7 @@ def _delivery(service: Service, template: Delivery, action: SubAction) -> Delive
         validation_mode=int(ValidationMode.AUTOMATIC),
         approvals={},
         variables=said,
-        **({"mapping": "mapRecipient"} if left else {}),
+        **further,
     )
 
 

@@ -31,6 +31,12 @@ from envoi.packages.delivery.services.content.addresses import MIRROR, SHARE, SH
 from envoi.packages.delivery.services.landing.messages import Message
 from envoi.packages.delivery.services.redirection import tags
 
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline' https: http:; img-src https: http: data:; "
+    "font-src https: http: data:; media-src https: http:; form-action 'none'; frame-ancestors 'none'; "
+    "base-uri 'none'; sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+"""What the HTML of a message may do in a browser: show itself with its pictures, and lead elsewhere."""
 MOST_SECONDS = 5.0
 _OVER = (DeliveryState.FINISHED, DeliveryState.STOPPED, DeliveryState.FAILED, DeliveryState.DELETED)
 _PARAMETER = re.compile(r"\$\((p\d{1,2})\)")

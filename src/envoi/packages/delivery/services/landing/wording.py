@@ -30,7 +30,7 @@ class Wording:
 def of(page: str, language: str, *, service: str = "") -> Wording:
     """Return the words of a page; `service` stands in for `{service}`. The active language is `language`."""
     found = ReaderText.objects.filter(page=page, language=language).first()
-    usual = _usual(page)
+    ours = usual(page)
     names = {"{service}": service, "{sender}": sender()}
 
     def said(own: str, ours: str) -> str:
@@ -40,9 +40,9 @@ def of(page: str, language: str, *, service: str = "") -> Wording:
         return text
 
     return Wording(
-        said(found.title if found else "", usual.title),
-        said(found.intro if found else "", usual.intro),
-        said(found.legal if found else "", usual.legal),
+        said(found.title if found else "", ours.title),
+        said(found.intro if found else "", ours.intro),
+        said(found.legal if found else "", ours.legal),
     )
 
 
@@ -81,7 +81,8 @@ def change(page: str, language: str, words: Wording, *, actor: Actor) -> None:
     audit.record(actor, ENTITY, f"{page}/{language}", audit.MODIFIED, None, values)
 
 
-def _usual(page: str) -> Wording:
+def usual(page: str) -> Wording:
+    """Return the product's words of a page in the active language."""
     match page:
         case "unsubscribe":
             return Wording(pgettext("reader", "Unsubscribe"))
