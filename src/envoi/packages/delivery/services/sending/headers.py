@@ -5,7 +5,6 @@ Names and subjects hold what profiles hold; whatever that is, it stays inside it
 
 import base64
 import re
-from functools import lru_cache
 
 from envoi.kernel.errors import Invalid
 from envoi.packages.delivery.services.sending.smtp import is_mailbox
@@ -21,6 +20,8 @@ def unstructured(name: str, value: str) -> bytes:
     """Return a field with free text, CRLF included; control characters become blanks."""
     value = _clean(value)
     if _is_plain(value):
+        if len(name) + len(value) <= _FOLD - 2:
+            return f"{name}: {value}\r\n".encode("ascii")
         lines = _folded(f"{name}: {value}")
         if lines is not None:
             return lines
@@ -65,7 +66,6 @@ def _is_plain(value: str) -> bool:
     return value.isascii() and "=?" not in value
 
 
-@lru_cache(maxsize=64)
 def _phrase(display: str, used: int) -> str:
     if _is_plain(display) and len(display) < _FOLD - used:
         if _ATOMS.fullmatch(display):
@@ -93,9 +93,12 @@ def _folded(line: str) -> bytes | None:
 
 def _encoded(value: str, used: int) -> str:
     """Return a value in encoded words, none of which splits a character; `used`: letters before it."""
+    room = max(6, (_FOLD - used - 12) // 4 * 3)
+    whole = value.encode("utf-8", "replace")
+    if len(whole) <= min(room, _WORD_BYTES):
+        return _word(whole)
     words: list[str] = []
     piece = b""
-    room = max(6, (_FOLD - used - 12) // 4 * 3)
     for letter in value:
         code = letter.encode("utf-8", "replace")
         if len(piece) + len(code) > min(room, _WORD_BYTES):

@@ -17,10 +17,9 @@ import fcntl
 import os
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import uuid4
 
 from psycopg.sql import SQL, Composable, Identifier
@@ -37,8 +36,7 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A line of a journal. `kind` is BEGUN or the value of a State; `code` 0 without a reply."""
 
     kind: str
@@ -87,33 +85,29 @@ class Journal:
     def begun(self, message: Message) -> None:
         """Note that the dot of a message is about to be written."""
         self._append(
-            Entry(BEGUN, message.id, message.run, message.attempt, message.repeat, clock.now(), Stage.DOT)
+            f"{_FORM}\t{BEGUN}\t{message.run}\t{message.id}\t{message.attempt}\t{message.repeat:d}"
+            f"\t{_micros()}\tdot\t0\t\t\t"
         )
 
     def ended(self, outcome: Outcome) -> None:
         """Note what became of a message."""
-        reply = outcome.reply
+        id, run, attempt, repeat, state, stage, (code, text, enhanced) = outcome
+        # Letters that end lines or fields, and NUL, which PostgreSQL does not take, become blanks.
+        text = text[:_LONGEST_TEXT]
+        if text and not text.isprintable():
+            text = "".join(letter if letter.isprintable() else " " for letter in text)
         self._append(
-            Entry(
-                outcome.state.value,
-                outcome.id,
-                outcome.run,
-                outcome.attempt,
-                outcome.repeat,
-                clock.now(),
-                outcome.stage.value,
-                reply.code,
-                reply.enhanced,
-                reply.text,
-            )
+            f"{_FORM}\t{state}\t{run}\t{id}\t{attempt}\t{repeat:d}\t{_micros()}"
+            f"\t{stage}\t{code}\t{enhanced}\t{text}\t"
         )
 
     def close(self) -> None:
         """Let go of the journal; what is in it stays until it is removed."""
         os.close(self._handle)
 
-    def _append(self, entry: Entry) -> None:
-        line = _line(entry)
+    def _append(self, content: str) -> None:
+        said = content.encode("utf-8", "replace")
+        line = b"%b%08x\n" % (said, zlib.crc32(said))
         try:
             written = os.write(self._handle, line)
         except OSError as error:
@@ -252,17 +246,9 @@ def _names(table: str) -> dict[str, Composable]:
     return {"table": Identifier(table), "place": Identifier(f"{table}_place")}
 
 
-def _line(entry: Entry) -> bytes:
-    micros = (entry.at - _EPOCH) // timedelta(microseconds=1)
-    # Letters that end lines or fields, and NUL, which PostgreSQL does not take, become blanks.
-    text = entry.text[:_LONGEST_TEXT]
-    if text and not text.isprintable():
-        text = "".join(letter if letter.isprintable() else " " for letter in text)
-    content = (
-        f"{_FORM}\t{entry.kind}\t{entry.run}\t{entry.id}\t{entry.attempt}\t{entry.repeat:d}\t{micros}"
-        f"\t{entry.stage}\t{entry.code}\t{entry.enhanced}\t{text}\t"
-    ).encode("utf-8", "replace")
-    return content + b"%08x\n" % zlib.crc32(content)
+def _micros() -> int:
+    since = clock.now() - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _parsed(line: bytes) -> Entry | None:

@@ -22,6 +22,7 @@ from envoi.packages.delivery.services.sending import dkim, headers
 
 _LINES_KEPT = 4096
 _WIDTH = 76
+_SHORT = 900
 _DOTTED = re.compile(rb"^\.(.*)$", re.M)
 
 
@@ -35,8 +36,7 @@ class Attachment:
     content_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """What stands above one message. `unsubscribe` is an https address or empty; `extra` has ASCII values."""
 
     message_id: str
@@ -52,8 +52,7 @@ class Head:
     extra: Sequence[tuple[str, str]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """A whole message. `dotted`: a line of it begins with a dot, which SMTP must double."""
 
     data: bytes
@@ -157,7 +156,7 @@ class Skeleton:
             dkim.relaxed_piece(piece) if isinstance(piece, bytes) else piece for piece in self._pieces
         ]
         self._dotted = any(_has_dots(piece) for piece in self._pieces if isinstance(piece, bytes))
-        self._dated: tuple[int, bytes] = (-1, b"")
+        self._dated: tuple[datetime | None, bytes] = (None, b"")
         self._known: dict[tuple[str, str, str], bytes] = {}
 
     def build(self, head: Head, *, text: str = "", html: str = "") -> bytes:
@@ -187,7 +186,7 @@ class Skeleton:
         return Made(b"".join((signed, fields, b"\r\n\r\n", *body)), self._dotted)
 
     def _head(self, head: Head) -> bytes:
-        second = int(head.date.timestamp())
+        second = head.date.replace(microsecond=0)
         if self._dated[0] != second:
             self._dated = (second, f"Date: {format_datetime(head.date)}\r\n".encode("ascii"))
         lines = [
@@ -195,13 +194,13 @@ class Skeleton:
             self._mailbox("From", head.from_name, head.from_address),
             headers.mailbox("To", head.to_name, head.to_address),
             headers.unstructured("Subject", head.subject),
-            headers.field("Message-ID", f"<{head.message_id}>"),
+            _named(head.message_id),
         ]
         if head.reply_to:
             lines.append(self._mailbox("Reply-To", "", head.reply_to))
         ways = [f"<{way}>" for way in (head.unsubscribe, _mailto(head.unsubscribe_mail)) if way]
         if ways:
-            lines.append(headers.field("List-Unsubscribe", ", ".join(ways)))
+            lines.append(_listed(ways))
             if head.unsubscribe.startswith("https:"):
                 # One click only where a POST is answered (RFC 8058).
                 lines.append(b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
@@ -217,6 +216,20 @@ class Skeleton:
                 self._known.clear()
             found = self._known[key] = headers.mailbox(name, display, address)
         return found
+
+
+def _named(message_id: str) -> bytes:
+    if message_id.isascii() and message_id.isprintable() and len(message_id) < _SHORT:
+        return f"Message-ID: <{message_id}>\r\n".encode("ascii")
+    return headers.field("Message-ID", f"<{message_id}>")
+
+
+def _listed(ways: list[str]) -> bytes:
+    """Return the field that says how to leave, each way in a line of its own."""
+    value = ",\r\n ".join(ways)
+    if all(way.isascii() and way.isprintable() and len(way) < _SHORT for way in ways):
+        return f"List-Unsubscribe: {value}\r\n".encode("ascii")
+    return headers.field("List-Unsubscribe", ", ".join(ways))
 
 
 def _mailto(address: str) -> str:

@@ -1,7 +1,7 @@
 """What goes to the wire, and what became of it (architecture §3.6)."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from envoi.packages.delivery.services.sending.replies import Reply
 
@@ -37,15 +37,14 @@ class Stage(StrEnum):
     DOT = "dot"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message to one address.
 
     `id`: number of the broad log, `run`: of its run; `attempt` counts from 1; `repeat`: sent again though the
     server may have it already. `sender` and `recipient` are envelope addresses, domains in ASCII. `data` has
     CRLF lines and is not dot-stuffed. `verify`: the server is only asked whether it takes the recipient.
-    `dotted`: who made it knows that all its lines are whole, and whether one begins with a dot; None: it has
-    to be looked through.
+    `dotted`: who made it knows that its addresses are ones and all its lines whole, and whether one begins
+    with a dot; None: it has to be looked through.
     """
 
     id: int
@@ -59,8 +58,7 @@ class Message:
     dotted: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a message. `reply.code` is 0 where we decided ourselves, without the server."""
 
     id: int

@@ -1,8 +1,9 @@
 """What an SMTP server says: replies of one or more lines (RFC 5321 §4.2), with enhanced codes (RFC 3463)."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
+_KEPT, _SHORT = 1024, 200
 _LONGEST = 65_536  # bytes of one reply; RFC 5321 asks for lines of 512
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?=\s|$)")
 
@@ -11,8 +12,7 @@ class BadReplyError(Exception):
     """The server says what is no reply."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole reply. `text` has one line for each of the server's, without codes; `enhanced` is "5.1.1" or
     "".
     """
@@ -58,18 +58,29 @@ class ReplyReader:
         *lines, self._rest = (self._rest + data).split(b"\n")
         replies: list[Reply] = []
         for line in lines:
+            if not self._lines and (known := _known.get(line)) is not None:
+                replies.append(known)
+                continue
             line = line.removesuffix(b"\r")
             if not line[:3].isdigit() or line[:1] not in b"2345" or line[3:4] not in (b"", b" ", b"-"):
                 raise BadReplyError(f"not a reply: {line[:80]!r}")
             self._size += len(line)
             self._lines.append(line)
             if line[3:4] != b"-":
-                replies.append(_reply(self._lines))
+                replies.append(made := _reply(self._lines))
+                if len(self._lines) == 1 and len(line) < _SHORT:
+                    if len(_known) >= _KEPT:
+                        _known.clear()
+                    _known[line] = _known[line + b"\r"] = made
                 self._lines = []
                 self._size = 0
         if self._size + len(self._rest) > _LONGEST:
             raise BadReplyError("a reply without end")
         return replies
+
+
+_known: dict[bytes, Reply] = {}
+"""Lines that are a whole reply: most servers say the same few all the time."""
 
 
 def _reply(lines: list[bytes]) -> Reply:

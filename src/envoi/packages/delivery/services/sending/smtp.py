@@ -8,6 +8,7 @@ than one dot of a session is without its reply.
 
 import asyncio
 import base64
+import re
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from envoi.packages.delivery.services.sending.outcomes import (
 from envoi.packages.delivery.services.sending.replies import BadReplyError, Reply, ReplyReader
 
 _LOOK_AHEAD = 65_536  # bytes; a longer message is written alone, so that it is known whether all of it left
-_FORBIDDEN = frozenset(chr(code) for code in (*range(33), 127)) | frozenset("<>")
+_MAILBOX = re.compile(r"[^\x00-\x20\x7f<>]+@[!-;=?A-~]+")
 _ENVELOPE = (Stage.MAIL, Stage.RCPT, Stage.DATA)
 
 
@@ -150,6 +151,8 @@ class Session(asyncio.Protocol):
         self._reader = ReplyReader()
         self._replies: deque[Reply] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._patience = self._deadline = 0.0
         self._lost: str | None = None
         self._unwritten = False
         self._offers: dict[str, str] = {}
@@ -212,9 +215,9 @@ class Session(asyncio.Protocol):
         written = False
         try:
             while current is not None or (current := self._take(take, end)) is not None:
-                answers = await self._envelope(current)
-                refusal = next((answer for answer in answers if not _accepted(*answer)), None)
-                if refusal is not None:
+                answers = None if self._accepted_at_once(current) else await self._envelope(current)
+                refusal = next((each for each in answers or () if not _accepted(*each)), None)
+                if answers is not None and refusal is not None:
                     stage, reply = refusal
                     if reply.ends_session:
                         raise SessionError(stage, reply)
@@ -226,21 +229,20 @@ class Session(asyncio.Protocol):
                         await self._reply(self.peer.timeouts.data)
                         self._open_transaction = False
                     continue
-                if current.verify:
+                if answers is not None and current.verify:
                     # Nothing was promised to the server but an envelope; the next one begins with RSET.
                     known, current = outcome(current, State.SENT, *answers[-1]), None
                     end(known)
                     continue
                 following = self._look_ahead(current, take, end)
-                framed = current.data + b".\r\n" if current.dotted is False else frame(current.data)
+                framed = (current.data, b".\r\n") if current.dotted is False else (frame(current.data),)
+                # Behind the dot nothing is open.
+                self._open_transaction = False
+                announced = b"" if following is None else self._commands(following)
                 dot(current)
                 written = True
                 self.messages += 1
-                self._open_transaction = False
-                if following is None:
-                    self._write(framed)
-                else:
-                    self._write(framed + self._commands(following))
+                self._write(b"".join((*framed, announced)))
                 reply = await self._reply(self.peer.timeouts.data)
                 written = False
                 if reply.good:
@@ -284,6 +286,9 @@ class Session(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._transport:
             self._transport.abort()
 
@@ -338,6 +343,18 @@ class Session(asyncio.Protocol):
             await self._expect(Stage.AUTH, base64.b64encode(password) + b"\r\n", 235)
         else:
             raise SessionError(Stage.AUTH, Reply(0, "the server offers neither AUTH PLAIN nor LOGIN"))
+
+    def _accepted_at_once(self, message: Message) -> bool:
+        """Take the replies to an envelope that was announced, when all are here and say yes, as mostly."""
+        replies = self._replies
+        if not self._announced or self._reset_announced or message.verify or len(replies) < len(_ENVELOPE):
+            return False
+        if not (replies[0].good and replies[1].good and replies[2].code == 354):
+            return False
+        for _stage in _ENVELOPE:
+            replies.popleft()
+        self._announced, self._open_transaction = False, True
+        return True
 
     async def _envelope(self, message: Message) -> list[tuple[Stage, Reply]]:
         """Return the replies to MAIL, RCPT and DATA; up to the first refusal where each waits its turn."""
@@ -414,19 +431,21 @@ class Session(asyncio.Protocol):
         return self._take(take, end)
 
     def _objection(self, message: Message) -> Reply | None:
-        if not is_mailbox(message.recipient):
-            return Reply(0, "the address is not one", "5.1.3")
-        if message.sender and not is_mailbox(message.sender):
-            return Reply(0, "the return address is not one", "5.1.7")
-        if message.dotted is None and not _has_whole_lines(message.data):
-            return Reply(0, "the message has lines that do not end in CRLF", "5.6.0")
+        data = message.data
+        if message.dotted is None:
+            if not is_mailbox(message.recipient):
+                return Reply(0, "the address is not one", "5.1.3")
+            if message.sender and not is_mailbox(message.sender):
+                return Reply(0, "the return address is not one", "5.1.7")
+            if not _has_whole_lines(data):
+                return Reply(0, "the message has lines that do not end in CRLF", "5.6.0")
         if _needs_utf8(message) and "SMTPUTF8" not in self._offers:
             return Reply(0, "the server takes no addresses beyond ASCII (SMTPUTF8)", "5.6.7")
-        if not message.data.isascii() and "8BITMIME" not in self._offers:
+        if not data.isascii() and "8BITMIME" not in self._offers:
             return Reply(0, "the server takes 7-bit text only (8BITMIME)", "5.6.3")
         most = self._offers.get("SIZE", "")
-        if most.isdigit() and 0 < int(most) < len(message.data):
-            return Reply(0, f"{len(message.data)} bytes; the server takes {most}", "5.3.4")
+        if most.isdigit() and 0 < int(most) < len(data):
+            return Reply(0, f"{len(data)} bytes; the server takes {most}", "5.3.4")
         return None
 
     # --- bytes
@@ -452,23 +471,37 @@ class Session(asyncio.Protocol):
 
     async def _reply(self, seconds: float) -> Reply:
         """Return the next reply, also one that came before the connection was lost. Raises _LostError."""
-        if not self._replies:
+        while not self._replies:
             if self._lost is not None:
                 raise _LostError(self._lost)
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
-            timer = loop.call_later(seconds, self._lose, f"no reply in {seconds:g} s")
+            self._limit(loop, seconds)
             try:
-                while not self._replies:
-                    await self._waiter
-                    if not self._replies:
-                        if self._lost is not None:
-                            raise _LostError(self._lost)
-                        self._waiter = loop.create_future()
+                await self._waiter
             finally:
-                timer.cancel()
                 self._waiter = None
         return self._replies.popleft()
+
+    def _limit(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        """Let a reply be overdue after so long. One timer goes on from reply to reply: to set one for each is
+        dearer than to have it look now and then.
+        """
+        self._patience, self._deadline = seconds, loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = loop.call_at(self._deadline, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if loop.time() < self._deadline:
+            self._timer = loop.call_at(self._deadline, self._look, loop)
+        else:
+            self._lose(f"no reply in {self._patience:g} s")
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -479,6 +512,9 @@ class Session(asyncio.Protocol):
             self._lost = how
             # Below TLS there is one more buffer, of which nothing is known.
             self._never_left = self._unwritten and not self.encrypted
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             if self._transport is not None:
                 self._transport.abort()
         self._wake()
@@ -495,8 +531,7 @@ def frame(data: bytes) -> bytes:
 
 def is_mailbox(address: str) -> bool:
     """Return whether an address can stand in a command: no blanks, no brackets, a domain in ASCII."""
-    local, at, domain = address.rpartition("@")
-    return bool(local and at and domain and domain.isascii()) and _FORBIDDEN.isdisjoint(address)
+    return _MAILBOX.fullmatch(address) is not None
 
 
 def _has_whole_lines(data: bytes) -> bool:
