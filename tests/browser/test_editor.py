@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from envoi.packages.delivery.models import Delivery
 from envoi.packages.delivery.testing import make_delivery, make_recipients
 
 pytestmark = pytest.mark.browser

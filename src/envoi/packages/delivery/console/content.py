@@ -31,11 +31,13 @@ from envoi.packages.delivery.services.content import (
     settings,
     templates,
     translating,
+    visual,
 )
 from envoi.packages.delivery.services.deliveries import states
 from envoi.web.security import POLICY
 
 _TEXTS = ("subject", "from_name", "from_address", "reply_to", "html_source", "text_source")
+_VIEWS = ("phone", "desktop", "dark", "text")
 _SHOWN = (
     "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' https: http: data:; "
     "font-src 'self' https: data:; frame-src 'self'; frame-ancestors 'self'; form-action 'none'; "
@@ -88,6 +90,7 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
     delivery = delivery_tabs.find(number, actor)
     given = request.POST if request.method == "POST" else request.GET
     view = given.get("view", "phone")
+    view = view if view in _VIEWS else "phone"
     shown: preview.Preview | None = None
     problem = ""
     try:
@@ -109,7 +112,14 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
         "view": view,
     }
     if shown is not None:
-        context |= {"size": max(1, shown.size // 1024), "as_text": view == "text" or not shown.parts["html"]}
+        as_text = view == "text" or not shown.parts["html"]
+        dark = view == "dark"
+        context |= {
+            "size": max(1, shown.size // 1024),
+            "as_text": as_text,
+            "html": preview.in_scheme(shown.parts["html"], dark=dark),
+            "inverted": dark and not as_text and not preview.knows_dark(shown.parts["html"]),
+        }
     response = render(request, "delivery/preview.html", context, status=400 if problem else 200)
     response["Content-Security-Policy"] = _SHOWN
     return response
@@ -161,6 +171,9 @@ def _draft(delivery: Delivery, given: Mapping[str, str]) -> None:
         if name in given:
             text = translating.translated(_lines(given[name]), html=name == "html_source").source
             setattr(delivery, name, text)
+    if "mjml_source" in given:
+        delivery.html_source = visual.compiled(given["mjml_source"])
+        delivery.text_source = plain.of_html(delivery.html_source)
     if "settings" in given:
         delivery.content = _settings(given, delivery)
         settings.read(delivery.content)

@@ -23,7 +23,7 @@ from django.utils.translation import ngettext
 from envoi.kernel.errors import Invalid
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.models import Delivery
-from envoi.packages.delivery.services.content import images, plain, translating, visual
+from envoi.packages.delivery.services.content import images, plain, templates, translating, visual
 from envoi.packages.delivery.services.content.checking import Weight
 from envoi.packages.delivery.services.deliveries import records
 
@@ -37,7 +37,10 @@ _RATIO = 200
 """How many times larger than it is in the archive a file may be."""
 _PICTURES = 200
 _UNCLOSED = 20
-_PAIRS = (("{{", "}}"), ("{%", "%}"), ("<%", "%>"), ("<!--", "-->"), ("<![CDATA[", "]]>"))
+_PAIRS = (
+    ("{{", "}}"), ("{%", "%}"), ("<%", "%>"), ("<!--", "-->"), ("<![CDATA[", "]]>"), ("<style", "</style"),
+    ("<script", "</script"),
+)  # fmt: skip
 _PAGES = (".html", ".htm", ".mjml")
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w-]+)", re.I)
 _REFERENCE = re.compile(
@@ -48,6 +51,7 @@ _REFERENCE = re.compile(
 )
 _EXTERNAL = re.compile(r"<link\b[^>]{0,500}?\bhref\s*=\s*[\"']?([^\"'\s>]{1,300})", re.I)
 _RUNNING = re.compile(r"<(script|form|iframe|object|embed|video|audio)\b", re.I)
+_MARK = re.compile(r"\{\{(?:(?!\{\{).)*?\}\}|\{%(?:(?!\{%).)*?%\}", re.S)
 _DATA = re.compile(r"\bsrc\s*=\s*[\"']data:image/", re.I)
 
 
@@ -371,7 +375,7 @@ def _about_marks(translated: translating.Translated) -> Sequence[Line]:
 
 def _about(html: str) -> Sequence[Line]:
     """Return what of a page does not work in a message."""
-    lines = [Line(Weight.GOOD, _("The page is kept, and a text part is made of it."))]
+    lines = [Line(Weight.GOOD, _("The page is kept, and a text part is made of it.")), *_foreign(html)]
     sheets = tuple(dict.fromkeys(_EXTERNAL.findall(html)))
     if sheets:
         lines.append(
@@ -393,6 +397,44 @@ def _about(html: str) -> Sequence[Line]:
             )
         )
     return lines
+
+
+def _foreign(html: str) -> Sequence[Line]:
+    """Return what is said about marks of other programs: of a language that is not ours, or about what
+    nobody here knows.
+    """
+    try:
+        roots = {path.partition(".")[0] for path in templates.fields({"html": html})}
+    except Invalid as refusal:
+        return [
+            Line(
+                Weight.STOPS,
+                _("A mark of another program cannot be carried out: write it anew, or take it away."),
+                (str(refusal),),
+            )
+        ]
+    strange = sorted(roots - set(templates.RESERVED) - {"block"})
+    found = [
+        (html.count("\n", 0, mark.start()) + 1, mark[0])
+        for mark in _MARK.finditer(html)
+        if any(re.search(rf"(?<![\w.]){re.escape(each)}\b", mark[0]) for each in strange)
+    ]
+    if not strange:
+        return []
+    return [
+        Line(
+            Weight.STOPS,
+            ngettext(
+                "%(n)d mark names what nobody here knows: choose a field in its place.",
+                "%(n)d marks name what nobody here knows: choose fields in their place.",
+                len(found),
+            )
+            % {"n": len(found)},
+            tuple(
+                _("line %(line)d: %(what)s") % {"line": line, "what": _short(what)} for line, what in found
+            ),
+        )
+    ]
 
 
 def _short(text: str) -> str:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import unescape
 
-_MARK = r"\{\{.*?\}\}|\{%.*?%\}|<%.*?%>"
+# A mark ends before the next one begins, and what was matched once is not tried in another way: reading takes
+# time in the length of a source, whatever stands in it.
+_MARK = r"\{\{(?:(?!\{\{).)*?\}\}|\{%(?:(?!\{%).)*?%\}|<%(?:(?!<%).)*?%>"
 # What is passed over as a whole, or a start tag that may hold a link.
 _TOKEN = re.compile(
     rf"(?P<over><!--.*?-->|<!\[CDATA\[.*?\]\]>|{_MARK}"
@@ -21,11 +23,11 @@ _TOKEN = re.compile(
 )
 _ATTRIBUTE = re.compile(
     rf"\s+|/|(?P<mark>{_MARK})|(?P<name>[^\s=>/\"'{{<]+)\s*(?:=\s*(?:"
-    rf"\"(?P<double>(?:{_MARK}|[^\"])*)\"|'(?P<single>(?:{_MARK}|[^'])*)'"
-    rf"|(?P<bare>(?:{_MARK}|[^\s>\"'])+)))?",
+    rf"\"(?P<double>(?:{_MARK}|[^\"])*+)\"|'(?P<single>(?:{_MARK}|[^'])*+)'"
+    rf"|(?P<bare>(?:{_MARK}|[^\s>\"'])++)))?",
     re.S,
 )
-_IN_TEXT = re.compile(rf"https?://(?:\{{\{{.*?\}}\}}|[^\s<>\"'()\[\]{{}}])+|{_MARK}", re.S)
+_IN_TEXT = re.compile(rf"https?://(?:{_MARK}|[^\s<>\"'()\[\]{{}}])++|{_MARK}", re.S)
 _EXPRESSION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.S)
 _ENCODED = re.compile(r"\s*\|\s*urlencode\s*(?:\(\s*\))?\s*$")
 _END_OF_BODY = re.compile(r"</body\s*>", re.I)

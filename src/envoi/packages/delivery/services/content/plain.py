@@ -1,9 +1,10 @@
 """A text made of HTML: what a reader without HTML gets. Template marks stay what they are."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
-_MARK = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|<%.*?%>", re.S)
+_MARK = re.compile(r"\{\{(?:(?!\{\{).)*?\}\}|\{%(?:(?!\{%).)*?%\}|<%(?:(?!<%).)*?%>", re.S)
 _HELD = re.compile("\ue000(\\d+)\ue001")
 _APART = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "table"))
 _BLOCKS = _APART | {
@@ -22,8 +23,12 @@ def of_html(source: str) -> str:
         return f"\ue000{len(marks) - 1}\ue001"
 
     reader = _Reader()
-    reader.feed(_MARK.sub(held, source))
+    whole = _MARK.sub(held, source)
+    # No tag ends behind the last ">"; the parser would look for an end from each "<" again.
+    end = whole.rfind(">") + 1
+    reader.feed(whole[:end])
     reader.close()
+    reader.handle_data(unescape(whole[end:]))
     text = re.sub(r"[ \t\r\f\v\xa0]+", " ", "".join(reader.pieces))
     text = re.sub(r" ?\n ?", "\n", text)
     text = re.sub(r"\n{3,}", "\n\n", text).strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,13 @@ from envoi.packages.delivery.services.content.frozen import builder
 from envoi.packages.delivery.services.deliveries import sending, targeting
 
 _SUGGESTED = 8
+_SCHEME = re.compile(r"\(\s*prefers-color-scheme\s*:\s*(dark|light)\s*\)", re.I)
+_STYLE = re.compile(r"(<style\b[^>]*>)(.*?)(</style\s*>)", re.S | re.I)
+_MEDIA = re.compile(r"(<style\b[^>]*\bmedia\s*=\s*[\"'])([^\"']*)", re.I)
+_INVERTED = (
+    "<style>html{filter:invert(1) hue-rotate(180deg);background:#fff}"
+    "img,video,[background]{filter:invert(1) hue-rotate(180deg)}</style>"
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,26 @@ def preview(delivery: Delivery, *, actor: Actor, reader: Reader | None = None, m
         }
     )
     return Preview(made, reader, len(made["html"].encode()))
+
+
+def knows_dark(html: str) -> bool:
+    """Return whether a message has styles of its own for the dark."""
+    return any(found[1].lower() == "dark" for found in _SCHEME.finditer(html))
+
+
+def in_scheme(html: str, *, dark: bool) -> str:
+    """Return a message as a reader's program shows it in the light or in the dark, whatever the scheme of
+    whoever looks at the preview. One without styles for the dark gets its colours inverted, as many programs
+    do.
+    """
+
+    def chosen(found: re.Match[str]) -> str:
+        # Both are conditions that are always there, in place of one that this browser would answer.
+        return "(min-width:0)" if (found[1].lower() == "dark") is dark else "(max-width:0)"
+
+    seen = _STYLE.sub(lambda each: each[1] + _SCHEME.sub(chosen, each[2]) + each[3], html)
+    seen = _MEDIA.sub(lambda each: each[1] + _SCHEME.sub(chosen, each[2]), seen)
+    return seen + _INVERTED if dark and not knows_dark(html) else seen
 
 
 def readers(delivery: Delivery, *, actor: Actor) -> list[Reader]:

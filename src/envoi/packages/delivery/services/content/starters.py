@@ -24,6 +24,14 @@ DATA = Path(__file__).parents[2] / "data" / "starters"
 PICTURES = Path(__file__).parents[2] / "console" / "static" / "delivery" / "starters"
 LANGUAGES = ("en", "fr")
 NAMES = ("newsletter", "promotion", "invitation", "receipt", "letter")
+_SAMPLE = {
+    "recipient.firstName": "Camille",
+    "recipient.lastName": "Martin",
+    "recipient.location.zipCode": "69002",
+    "recipient.location.city": "Lyon",
+    "message.address": "camille@example.org",
+}
+_MARK = re.compile(r"\{%.*?%\}|\{\{\s*([\w.]*).*?\}\}")
 _PLACE = re.compile(r"@(image:)?([\w.-]+)@")
 
 
@@ -49,7 +57,7 @@ def shown(language: str) -> list[Starter]:
     return [
         Starter("empty", _("Empty page"), _("One section, ready for blocks.")),
         *(
-            Starter(name, *said[name], html=visual.compiled(_filled(name, language, _shipped)))
+            Starter(name, *said[name], html=_sample(visual.compiled(_filled(name, language, _shipped))))
             for name in NAMES
         ),
     ]
@@ -83,6 +91,11 @@ def _filled(name: str, language: str, address: Callable[[str], str]) -> str:
         return _PLACE.sub(one, (DATA / f"{found[2]}.mjml").read_text(encoding="utf-8"))
 
     return _PLACE.sub(one, (DATA / f"{name}.mjml").read_text(encoding="utf-8"))
+
+
+def _sample(html: str) -> str:
+    """Return a page as somebody would get it."""
+    return _MARK.sub(lambda mark: _SAMPLE.get(mark[1] or "", ""), html)
 
 
 def _shipped(picture: str) -> str:

@@ -15,7 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
 
-_MARK = re.compile(r"<%(?!--)(?P<kind>[=@]?)(?P<body>.*?)%>|&lt;%(?P<kind2>[=@]?)(?P<body2>.*?)%&gt;", re.S)
+_MARK = re.compile(
+    r"<%(?!--)(?P<kind>[=@]?)(?P<body>(?:(?!<%).)*?)%>"
+    r"|&lt;%(?!--)(?P<kind2>[=@]?)(?P<body2>(?:(?!&lt;%).)*?)%&gt;",
+    re.S,
+)
 _PATH = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
 _FUNCTIONS: Mapping[str, str] = {
     "escapeUrl": "urlencode",

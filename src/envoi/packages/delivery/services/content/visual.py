@@ -18,18 +18,23 @@ from xml.etree.ElementTree import ParseError
 import mjml
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
+from django.conf import settings as django_settings
 from django.utils.translation import gettext as _
 
 from envoi.kernel.errors import Invalid
 from envoi.packages.delivery.models import Delivery
-from envoi.packages.delivery.services.content import images, plain, translating
+from envoi.packages.delivery.services.content import images, plain, settings, translating
 
 MOST = 1_000_000
 """Characters of a source."""
 DEEPEST = 60
 """Elements within each other. The compiler calls itself for each, and a stack has an end."""
 EMPTY = "<mjml><mj-head></mj-head><mj-body><mj-section><mj-column></mj-column></mj-section></mj-body></mjml>"
-_MARK = re.compile(r"(?:<|&lt;)%--.*?--%(?:>|&gt;)|\{\{.*?\}\}|\{%.*?%\}|(?:<|&lt;)%.*?%(?:>|&gt;)", re.S)
+_MARK = re.compile(
+    r"(?:<|&lt;)%--.*?--%(?:>|&gt;)|\{\{(?:(?!\{\{).)*?\}\}|\{%(?:(?!\{%).)*?%\}"
+    r"|(?:<|&lt;)%(?:(?!(?:<|&lt;)%).)*?%(?:>|&gt;)",
+    re.S,
+)
 _ENTITY = re.compile(r"&(?:#\d+|#x[\da-fA-F]+|\w+);")
 _OF_XML = frozenset(("&amp;", "&lt;", "&gt;", "&quot;", "&apos;"))
 _LONE = re.compile(r"&(?!#\d+;|#x[\da-fA-F]+;|\w+;)")
@@ -72,9 +77,13 @@ def kept(source: str) -> str:
     return text
 
 
-def compiled(source: str) -> str:
-    """Return the HTML of MJML, its marks as they are written. Raises Invalid."""
+def compiled(source: str, *, language: str = "") -> str:
+    """Return the HTML of MJML, its marks as they are written. `language`: of its words, unless it says so
+    itself. Raises Invalid.
+    """
     text = _unfolded(kept(source))
+    if language:
+        text = re.sub(r"\A<mjml(?![^>]*\slang=)", f'<mjml lang="{escape(language)}"', text)
     marks: list[str] = []
     word = "mark"
     while word in text:
@@ -103,7 +112,8 @@ def values(delivery: Delivery, source: str) -> dict[str, Any]:
     of the HTML. Raises Invalid.
     """
     text = kept(source)
-    html = compiled(text)
+    language = settings.read(delivery.content).language or django_settings.ENVOI.config.instance.language
+    html = compiled(text, language=language)
     changed = {"mjml_source": text, "html_source": html}
     written = delivery.text_source.strip()
     if not written or written == plain.of_html(delivery.html_source):
