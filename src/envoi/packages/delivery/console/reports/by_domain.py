@@ -41,8 +41,8 @@ def build(asked: Asked) -> list[Block]:
                 Column(_("Hard bounces"), "hardBounce"),
                 Column(_("Soft bounces"), "softBounce"),
                 Column(_("Opens"), "openRate", "k1"),
-                Column(_("Clicks"), "clickRate", "k2"),
-                Column(_("Unsubscription"), "optOutRate"),
+                Column(_("Clicks"), "recipientClickRatio", "k2"),
+                Column(_("Unsubscription"), "optOutRatio"),
             ),
             rows=rows,
             note=_(

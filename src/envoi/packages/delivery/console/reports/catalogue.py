@@ -8,7 +8,18 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as lazy
 
-from envoi.packages.delivery.console.reports import by_domain, errors, feedback, summary
+from envoi.packages.delivery.console.reports import (
+    activities,
+    by_domain,
+    clients,
+    errors,
+    feedback,
+    links,
+    machines,
+    pace,
+    sharing,
+    summary,
+)
 from envoi.packages.delivery.console.reports.asked import Asked
 from envoi.packages.delivery.console.reports.blocks import Block
 
@@ -42,6 +53,54 @@ REPORTS: tuple[Report, ...] = (
         lazy("Delivery statistics"),
         lazy("Bounces, opens, clicks and opt-outs, domain by domain."),
         by_domain.build,
+    ),
+    Report(
+        "topUrlDelivery",
+        lazy("URLs and click streams"),
+        lazy("How often which link was clicked, beside the average of the platform."),
+        links.build,
+    ),
+    Report(
+        "recipientActivity",
+        lazy("User activities"),
+        lazy("When messages were opened and clicked."),
+        activities.build,
+    ),
+    Report(
+        "trackingStatistics",
+        lazy("Tracking statistics"),
+        lazy("How long it took until most of it had happened."),
+        pace.build,
+    ),
+    Report(
+        "opensBreakdown",
+        lazy("Breakdown of opens"),
+        lazy("Systems, devices and browsers with which messages were opened."),
+        clients.opens,
+    ),
+    Report(
+        "browserStatistics",
+        lazy("Browsers"),
+        lazy("With which browsers people clicked."),
+        clients.browsers,
+    ),
+    Report(
+        "osStatistics",
+        lazy("Operating systems"),
+        lazy("With which systems people clicked."),
+        clients.systems,
+    ),
+    Report(
+        "deliveryForward",
+        lazy("Sharing"),
+        lazy("What was shared and passed on."),
+        sharing.build,
+    ),
+    Report(
+        "machines",
+        lazy("People and machines"),
+        lazy("What was left out because no reader did it, and how that is told."),
+        machines.build,
     ),
     Report(
         "errors",

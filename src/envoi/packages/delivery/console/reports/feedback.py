@@ -92,7 +92,7 @@ def _rates(found: dict[str, Outcomes], did: dict[str, Reactions]) -> Block:
             Column(_("Opens"), "recipientOpen"),
             Column(_("Rate of opens"), "openRate", "k1"),
             Column(_("Clicks"), "recipientClick"),
-            Column(_("Rate of clicks"), "clickRate", "k2"),
+            Column(_("Rate of clicks"), "recipientClickRatio", "k2"),
             Column(_("Raw reactivity"), "rawReactivity"),
         ),
         rows=rows,

@@ -83,7 +83,7 @@ def context(request: HttpRequest, delivery: Delivery, actor: Actor) -> dict[str,
         (_("Clicked"), "recipientClick", sums.recipient_click, "k2"),
     ]
     whole = sums.success or 1
-    slices: list[tuple[int, int]] = []
+    slices = reactions.beginning(delivery, FIRST) if delivery.broad_start else []
     return {
         "reactions": True,
         "delivery": delivery,
@@ -112,6 +112,7 @@ def context(request: HttpRequest, delivery: Delivery, actor: Actor) -> dict[str,
         "waiting_hits": news.waiting,
         "last_tracking": news.last,
         "automatic_hits": news.automatic,
+        "proxied": percent(news.proxied, sums.total_recipient_open) if news.proxied else "",
         "spark_opens": charts.spark([float(opens) for opens, _clicks in slices], *SPARK),
         "spark_clicks": charts.spark([float(clicks) for _opens, clicks in slices], *SPARK),
         "spark_width": int(SPARK[0]),

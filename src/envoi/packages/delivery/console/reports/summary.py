@@ -126,8 +126,8 @@ def _by_delivery(asked: Asked) -> Block:
             Column(_("Delivered"), "deliveredRate"),
             Column(_("Errors"), "errorRate"),
             Column(_("Opened"), "openRate", "k1"),
-            Column(_("Clicked"), "clickRate", "k2"),
-            Column(_("Opt-outs"), "optOutRate"),
+            Column(_("Clicked"), "recipientClickRatio", "k2"),
+            Column(_("Opt-outs"), "optOutRatio"),
         ),
         rows=rows,
         note=_(

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as lazy
 
+from envoi.packages.delivery.services.tracking import definitions as tracking
+
 
 @dataclass(frozen=True)
 class Definition:
@@ -30,7 +32,7 @@ GROUPS: Mapping[str, Any] = {
     "clients": lazy("Browsers and systems"),
     "services": lazy("Subscriptions"),
 }
-DEFINITIONS: Mapping[str, Definition] = {
+_OWN: Mapping[str, Definition] = {
     "totalTarget": Definition(
         lazy("Initial population"),
         lazy("Everybody whom the delivery was aimed at, before anybody was left out."),
@@ -113,23 +115,20 @@ DEFINITIONS: Mapping[str, Definition] = {
             "belongs to none is counted as Others."
         ),
     ),
+    "readerHits": Definition(
+        lazy("Hits of readers"),
+        lazy(
+            "Opens and clicks that count: of readers, and those that the proxy of a mail provider made for "
+            "them."
+        ),
+        lazy("all hits − hits of machines"),
+        group="reception",
+    ),
     "openRate": Definition(
         lazy("Rate of opens"),
         lazy("Recipients who opened at least once, as a share of the messages delivered."),
         lazy("recipients who opened / success"),
         group="reception",
-    ),
-    "optOutRate": Definition(
-        lazy("Rate of opt-outs"),
-        lazy("Clicks on the unsubscription link, as a share of the messages delivered."),
-        lazy("clicks on opt-out / success"),
-        group="reception",
-    ),
-    "clickRate": Definition(
-        lazy("Rate of clicks"),
-        lazy("Recipients who clicked at least once, as a share of the messages delivered."),
-        lazy("recipients who clicked / success"),
-        group="clicks",
     ),
     "linkClicks": Definition(
         lazy("Clicks on a link"),
@@ -260,3 +259,5 @@ DEFINITIONS: Mapping[str, Definition] = {
         lazy("Sent"), lazy("Messages to this domain that arrived. The rates of the row are shares of them.")
     ),
 }
+DEFINITIONS: Mapping[str, Definition | tracking.Definition] = {**_OWN, **tracking.DEFINITIONS}
+"""By the name that reports give each number; those of indicators are the product's."""

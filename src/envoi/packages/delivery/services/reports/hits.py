@@ -10,13 +10,15 @@ from typing import Any
 from django.db import connection
 
 from envoi.kernel.query.scope import quoted
-from envoi.packages.delivery.models import UrlType
+from envoi.packages.delivery.models import Automatic, Flag, UrlType
 from envoi.packages.delivery.services import log_tables
 from envoi.packages.delivery.services.reports import domains
 from envoi.packages.delivery.services.reports.scope import Scope
 
-PEOPLE = "true"
-"""Condition on a row of a tracking log: a person did it, as far as can be told, and no seed address."""
+OWN = f"flags & {int(Flag.SEED | Flag.CONTROL)} = 0"
+"""Condition on a row of a tracking log: no seed or control address."""
+PEOPLE = f"automatic <= {int(Automatic.READER)} AND {OWN}"
+"""Condition on a row of a tracking log: a person did it, as far as can be told, and it counts."""
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,14 @@ LAST = "NmsTracking_LastConsolidation"
 
 @dataclass(frozen=True)
 class News:
-    """`waiting` hits are in the inbox; `last` is when tracking ran; `automatic` hits were of machines."""
+    """`waiting` hits are in the inbox, or in no indicator yet; `last` is when tracking ran."""
 
     waiting: int
     last: datetime | None
     automatic: int
+    """Hits of machines, which count nowhere."""
+    proxied: int
+    """Opens through privacy proxies, which count."""
 
 
 def moment() -> Hashable:
@@ -43,12 +46,14 @@ def news(delivery: Delivery) -> News:
     """Return how far tracking is with one delivery."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT count(*) FROM (
-                 SELECT 1 FROM nms_tracking_inbox WHERE delivery_id = %s LIMIT %s) AS few""",
-            [delivery.pk, MOST],
+            """SELECT (SELECT count(*) FROM (
+                   SELECT 1 FROM nms_tracking_inbox WHERE delivery_id = %s LIMIT %s) AS few),
+                 coalesce(max(unaccounted), 0), coalesce(max(automatic), 0), coalesce(max(proxy_open), 0)
+               FROM nms_delivery_tracking WHERE delivery_id = %s""",
+            [delivery.pk, MOST, delivery.pk],
         )
-        waiting = (cursor.fetchone() or (0,))[0]
-    return News(waiting, last(), 0)
+        inbox, unaccounted, automatic, proxied = cursor.fetchone() or (0, 0, 0, 0)
+    return News(inbox + unaccounted, last(), automatic, proxied)
 
 
 def beginning(delivery: Delivery, length: timedelta) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ plain Python.
 
 import random
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from django.db import connection
 from envoi.kernel import clock
 from envoi.kernel.big_tables import reserve_ids
 from envoi.kernel.testing import admin_actor
-from envoi.packages.delivery.models import Delivery, TrackingUrl, UrlType
+from envoi.packages.delivery.models import Delivery, Device, TrackingStats, TrackingUrl, UrlType, UserAgent
 from envoi.packages.delivery.services import analysis, log_tables
 from envoi.packages.delivery.services.redirection import tags
 from envoi.packages.delivery.testing import make_delivery
@@ -38,6 +39,14 @@ class Hit:
     type: int
     at: datetime
     source: uuid.UUID | None = None
+    agent: int | None = None
+    automatic: int = 0
+    flags: int = 0
+
+    @property
+    def counts(self) -> bool:
+        """A reader did it, on a message that counts."""
+        return self.automatic <= 0 and not self.flags & 3
 
 
 @dataclass
@@ -81,34 +90,80 @@ def read(made: Sent, seed: int, *, hours: int = 60, most: int = 6) -> list[Hit]:
     drawn = random.Random(seed)
     own = {number: name for name, number in made.links.items()}
     kinds = {each.pk: each.type for each in TrackingUrl.objects.filter(pk__in=own)}
+    agents = [each.pk for each in programs()]
     found: list[Hit] = []
     for number, domain in made.messages.items():
         if drawn.random() < 0.4:
             continue
         browser = uuid.UUID(int=drawn.getrandbits(128))
         at = clock.now() + timedelta(seconds=drawn.randrange(3600 * hours))
-        found.append(Hit(number, domain, tags.OPEN, int(UrlType.OPEN), at, None))
+        agent = drawn.choice([*agents, None])
+        flags = drawn.choice((0, 0, 0, 0, 0, 0, 0, 0, 0, 1))
+        maker = drawn.choice((0, 0, 0, 0, -1, -2))
+        found.append(Hit(number, domain, tags.OPEN, int(UrlType.OPEN), at, None, agent, maker, flags))
         for _ in range(drawn.randrange(most)):
             url = drawn.choice(sorted(own))
             at += timedelta(seconds=drawn.randrange(90, 5000))
-            found.append(Hit(number, domain, url, kinds[url], at, browser))
+            maker = drawn.choice((0, 0, 0, 0, 0, 0, 2, 5))
+            found.append(Hit(number, domain, url, kinds[url], at, browser, agent, maker, flags))
     return found
 
 
 def write(made: Sent, hits: list[Hit]) -> None:
-    """Put hits into the tracking log as they are."""
+    """Put hits into the tracking log as they are, and those that count into slices of five minutes."""
     run = made.delivery.run_id or 0
     table = log_tables.partition("tracking_log", "rcp", run)
     ids = list(reserve_ids(len(hits)))
     with connection.cursor() as cursor:
         cursor.executemany(
             f"""INSERT INTO {table} (id, target_id, run_id, broad_log_id, delivery_id, url_id, type, log_date,
-                  source_id)
-                SELECT %s, target_id, run_id, id, delivery_id, %s, %s, %s, %s FROM nms_broad_log_rcp
+                  source_id, user_agent_id, automatic, flags)
+                SELECT %s, target_id, run_id, id, delivery_id, %s, %s, %s, %s, %s, %s, %s
+                FROM nms_broad_log_rcp
                 WHERE run_id = %s AND id = %s""",
             [
-                (number, hit.url, hit.type, hit.at, hit.source, run, hit.message)
+                (
+                    number,
+                    hit.url,
+                    hit.type,
+                    hit.at,
+                    hit.source,
+                    hit.agent,
+                    hit.automatic,
+                    hit.flags,
+                    run,
+                    hit.message,
+                )
                 for number, hit in zip(ids, hits, strict=True)
             ],
         )
     made.hits += hits
+    slices = Counter(
+        (hit.url, hit.at.replace(minute=hit.at.minute // 5 * 5, second=0, microsecond=0))
+        for hit in hits
+        if hit.counts
+    )
+    TrackingStats.objects.bulk_create(
+        TrackingStats(delivery_id=made.delivery.pk, url_id=url, start=start, total_clicks=count)
+        for (url, start), count in slices.items()
+    )
+
+
+def programs() -> list[UserAgent]:
+    """Return some programs that people read with."""
+    known = (
+        ("Chrome", "118", "Windows", "10", Device.DESKTOP),
+        ("Chrome", "119", "Android", "14", Device.PHONE),
+        ("Safari", "17", "iOS", "17", Device.PHONE),
+        ("Firefox", "120", "Linux", "", Device.DESKTOP),
+    )
+    return [
+        UserAgent.objects.get_or_create(
+            digest=f"{at:032x}",
+            defaults={
+                "name": browser, "browser": browser, "browser_version": version, "os": system,
+                "os_version": of_it, "device": device, "created_at": clock.now(),
+            },
+        )[0]
+        for at, (browser, version, system, of_it, device) in enumerate(known)
+    ]  # fmt: skip
