@@ -1,6 +1,7 @@
 """`/r/s/<service>`: the form of a service that is open to readers. The address itself has to confirm."""
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -9,7 +10,9 @@ from envoi.kernel import clock
 from envoi.kernel.errors import Refused
 from envoi.packages.delivery.endpoints import pages
 from envoi.packages.delivery.models import Service
-from envoi.packages.delivery.services.landing import people, requests, wording
+from envoi.packages.delivery.services.landing import messages, people, requests, wording
+from envoi.packages.delivery.services.landing.messages import Message
+from envoi.packages.delivery.services.redirection import tags
 
 TRAP = "website"
 """A field that people do not see: who fills it in is a program."""
@@ -22,6 +25,27 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
     if request.method == "POST" and "csrfmiddlewaretoken" not in request.POST:
         return _filled_in(request, name)
     return _page(request, name)
+
+
+@pages.door
+@require_http_methods(["GET", "HEAD"])
+def all_services(request: HttpRequest) -> HttpResponse:
+    """List the services that are open to readers: the registration page that messages link to."""
+    pages.speaking(request)
+    query = request.META.get("QUERY_STRING", "")
+    kept = f"?{query}" if _message(request) else ""
+    found = [
+        (reverse("readers:subscribe", args=[each.name]) + kept, each) for each in requests.open_services()
+    ]
+    if not found:
+        return pages.lost(request, _("There is nothing to subscribe to"), _("Please come back later."))
+    return pages.show(request, "services", {"title": _("What you can subscribe to"), "found": found})
+
+
+def _message(request: HttpRequest) -> Message | None:
+    """Return the message whose link has led here, if one has: its tag is signed for the registration page."""
+    tag = messages.read(f"{tags.SUBSCRIBE}?{request.META.get('QUERY_STRING', '')}", tags.SUBSCRIBE)
+    return messages.find(tag.broad_log_id, tag.delivery_id) if tag else None
 
 
 @pages.door
@@ -44,7 +68,7 @@ def _page(request: HttpRequest, name: str) -> HttpResponse:
     )
     try:
         if not given.get(TRAP):
-            requests.subscribe(service, asked, now=clock.now())
+            requests.subscribe(service, asked, now=clock.now(), by=_message(request))
     except requests.TooMany as refusal:
         return pages.tell(request, _("Not now"), str(refusal), status=429)
     except Refused as refusal:

@@ -12,5 +12,6 @@ urlpatterns = [
     path("r/p/", preferring.page, name="preferences"),
     path("r/f/", friends.page, name="forward"),
     path("r/c/", confirming.page, name="confirm"),
+    path("r/s/", subscribing.all_services, name="registration"),
     path("r/s/<str:name>", subscribing.page, name="subscribe"),
 ]

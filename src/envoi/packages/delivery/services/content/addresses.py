@@ -7,7 +7,8 @@ from envoi.packages.delivery.services.redirection.tags import Tags
 
 UNSUBSCRIBE, MIRROR = "unsubscribeUrl", "mirrorUrl"
 PREFERENCES, FORWARD, SHARE = "preferencesUrl", "forwardUrl", "shareUrl"
-PAGES = (UNSUBSCRIBE, MIRROR, PREFERENCES, FORWARD, SHARE)
+REGISTRATION = "registrationUrl"
+PAGES = (UNSUBSCRIBE, MIRROR, PREFERENCES, FORWARD, SHARE, REGISTRATION)
 """Our own pages, as templates call them."""
 SHARED = "share"
 """The parameter of a mirror page that anybody may see: nothing in it is personal."""
@@ -17,6 +18,7 @@ _PLACES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     PREFERENCES: (UNSUBSCRIBE, tags.PREFERENCES, ()),
     FORWARD: (MIRROR, tags.FORWARD, ()),
     SHARE: (MIRROR, tags.PATH, (SHARED,)),
+    REGISTRATION: (UNSUBSCRIBE, tags.SUBSCRIBE, ()),
 }
 """Of each page the link that must be there, its path, and what its address says beside. The link is counted
 where the path is that of links: to prefer is not to leave.

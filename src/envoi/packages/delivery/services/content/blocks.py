@@ -20,6 +20,18 @@ _INCLUDE = re.compile(
     r"|\{\{-?\s*block\(\s*([\"'])(?P<called>[^\"']+)\3\s*\)\s*-?\}\}"
 )
 _LINK = '<a href="{{{{ message.{page} }}}}">{text}</a>'
+_LINK_TO = '<a href="{address}{{{{ message.shareUrl|urlencode }}}}">{text}</a>'
+_NETWORKS = (
+    ("Facebook", "https://www.facebook.com/sharer/sharer.php?u="),
+    ("X", "https://x.com/intent/post?url="),
+    ("LinkedIn", "https://www.linkedin.com/sharing/share-offsite/?url="),
+)
+
+
+def _guarded(page: str, text: str) -> str:
+    return f"{{% if message.{page} %}}" + _LINK.format(page=page, text=text) + "{% endif %}"
+
+
 # name: (label, French label, HTML by language, text by language)
 SHIPPED: Mapping[str, tuple[str, str, Mapping[str, str], Mapping[str, str]]] = {
     "greetings": (
@@ -59,6 +71,67 @@ SHIPPED: Mapping[str, tuple[str, str, Mapping[str, str], Mapping[str, str]]] = {
             "en": "{% if message.mirrorUrl %}In your browser: {{ message.mirrorUrl }}{% endif %}",
             "fr": "{% if message.mirrorUrl %}Dans votre navigateur : {{ message.mirrorUrl }}{% endif %}",
         },
+    ),
+    "preferencesLink": (
+        "Link to the preferences",
+        "Lien vers les préférences",
+        {
+            "en": _guarded("preferencesUrl", "Choose what you get"),
+            "fr": _guarded("preferencesUrl", "Choisir ce que vous recevez"),
+        },
+        {},
+    ),
+    "forwardLink": (
+        "Forward to a friend",
+        "Transférer à un ami",
+        {
+            "en": _guarded("forwardUrl", "Forward to a friend"),
+            "fr": _guarded("forwardUrl", "Transférer à un ami"),
+        },
+        {},
+    ),
+    "socialSharingLinks": (
+        "Social sharing links",
+        "Liens de partage social",
+        {
+            language: '{% if message.shareUrl %}<p style="font-size:12px">'
+            + f"{said} "
+            + " · ".join(_LINK_TO.format(address=address, text=name) for name, address in _NETWORKS)
+            + "</p>{% endif %}"
+            for language, said in (("en", "Share:"), ("fr", "Partager :"))
+        },
+        {
+            "en": "{% if message.shareUrl %}To share: {{ message.shareUrl }}{% endif %}",
+            "fr": "{% if message.shareUrl %}À partager : {{ message.shareUrl }}{% endif %}",
+        },
+    ),
+    "registrationPageUrl": (
+        "Registration page URL",
+        "URL de la page d’inscription",
+        {"en": "{{ message.registrationUrl }}"},
+        {},
+    ),
+    "registrationLink": (
+        "Registration link",
+        "Lien d’inscription",
+        {
+            "en": _guarded("registrationUrl", "Subscribe"),
+            "fr": _guarded("registrationUrl", "S’inscrire"),
+        },
+        {},
+    ),
+    "registrationConfirmation": (
+        "Registration confirmation",
+        "Confirmation d’inscription",
+        {
+            "en": "<p>{% if variables.action == 0 %}You do not get {{ variables.serviceLabel }} any more."
+            "{% else %}You get {{ variables.serviceLabel }} from now on.{% endif %} "
+            '{% include "preferencesLink" %}</p>',
+            "fr": "<p>{% if variables.action == 0 %}Vous ne recevez plus {{ variables.serviceLabel }}."
+            "{% else %}Vous recevez désormais {{ variables.serviceLabel }}.{% endif %} "
+            '{% include "preferencesLink" %}</p>',
+        },
+        {},
     ),
     "footer": (
         "Footer",

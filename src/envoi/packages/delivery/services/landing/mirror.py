@@ -27,7 +27,13 @@ from envoi.packages.delivery.models import (
 )
 from envoi.packages.delivery.services import content
 from envoi.packages.delivery.services.content import settings as content_settings
-from envoi.packages.delivery.services.content.addresses import MIRROR, SHARE, SHARED, Addresses
+from envoi.packages.delivery.services.content.addresses import (
+    MIRROR,
+    REGISTRATION,
+    SHARE,
+    SHARED,
+    Addresses,
+)
 from envoi.packages.delivery.services.landing.messages import Message
 from envoi.packages.delivery.services.redirection import tags
 
@@ -55,7 +61,7 @@ class Shared(Addresses):
 
     def page(self, name: str, form: str = "h") -> str:
         """Return the address of what anybody may see."""
-        return super().page(name, form) if name == SHARE else ""
+        return super().page(name, form) if name in (SHARE, REGISTRATION) else ""
 
 
 class Untracked(Addresses):

@@ -70,9 +70,15 @@ def open_service(name: str) -> Service | None:
     return Service.objects.filter(name=name, public=True, type=ServiceType.EMAIL).first()
 
 
-def subscribe(service: Service, asked: Asked, *, now: datetime) -> None:
+def open_services() -> list[Service]:
+    """Return what readers can subscribe to."""
+    return list(Service.objects.filter(public=True, type=ServiceType.EMAIL).order_by("label", "service_id"))
+
+
+def subscribe(service: Service, asked: Asked, *, now: datetime, by: Message | None = None) -> None:
     """Send somebody a mail by which the subscription is confirmed, in the caller's transaction.
 
+    `by`: the message whose link led here; whoever else subscribes by it is kept as brought by its reader.
     Raises Invalid for what is no address or lacks consent, TooMany.
     """
     if not asked.consent.strip():
@@ -80,6 +86,8 @@ def subscribe(service: Service, asked: Asked, *, now: datetime) -> None:
     made = _make(RequestKind.SUBSCRIBE, asked, now=now, service=service)
     if made is None:
         return
+    if by is not None and not by.is_test and by.address != made.email:
+        _brought(made, by, now)
     with override(people.written(made.language)):
         _mail(
             made,
@@ -120,18 +128,7 @@ def pass_on(message: Message, asked: Asked, page: str, *, now: datetime) -> bool
     made = _make(RequestKind.FRIEND, asked, now=now, service=service, broad_log_id=message.id)
     if made is None:
         return True
-    visitor, _new = Visitor.objects.get_or_create(
-        email=made.email,
-        origin=VisitorOrigin.REFERRAL,
-        defaults={
-            "folder": folders.find("visitors", actor=internal()),
-            "language": made.language,
-            "referrer": message.address,
-            "created_at": now,
-            "modified_at": now,
-        },
-    )
-    ReaderRequest.objects.filter(pk=made.pk).update(visitor=visitor)
+    _brought(made, message, now)
     with override(people.written(made.language)):
         name = _spoken(message.recipient_id)
         who = name or _("A friend")
@@ -233,6 +230,22 @@ def _wants_no_mail(email: str) -> bool:
     return refuses.exists() or known.exists()
 
 
+def _brought(made: ReaderRequest, message: Message, now: datetime) -> None:
+    """Keep that a message's reader has brought somebody: a visitor with a referrer."""
+    visitor, _new = Visitor.objects.get_or_create(
+        email=made.email,
+        origin=VisitorOrigin.REFERRAL,
+        defaults={
+            "folder": folders.find("visitors", actor=internal()),
+            "language": made.language,
+            "referrer": message.address,
+            "created_at": now,
+            "modified_at": now,
+        },
+    )
+    ReaderRequest.objects.filter(pk=made.pk).update(visitor=visitor)
+
+
 def _address(text: str) -> str:
     return normalise.email(text, normalise.characters(actor=internal()))
 
@@ -301,7 +314,7 @@ def _welcome(request: ReaderRequest, recipient: int, source_address: str, now: d
     known = {each.value for each in enumerations.values(consents.PURPOSES, actor=actor)}
     if request.purpose in known:
         proof = consents.Proof(
-            "invitation by a friend" if request.visitor_id else "subscription form",
+            "invitation by a friend" if request.broad_log_id else "subscription form",
             request.consent or _("Confirmed the invitation of a friend."),
             source_address or request.source_address,
         )

@@ -23,6 +23,7 @@ from envoi.packages.delivery.services.redirection.tags import (
     MIRROR_PAGE,
     PATH,
     PREFERENCES,
+    SUBSCRIBE,
     UNSUBSCRIBE,
     Tag,
 )
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 TAG, WEB, LEAVES = 0, 1, 2
 """Kinds of hits (`HitKind` of models)."""
-PAGES: Final = frozenset((UNSUBSCRIBE, MIRROR_PAGE, FORWARD, PREFERENCES))
+PAGES: Final = frozenset((UNSUBSCRIBE, MIRROR_PAGE, FORWARD, PREFERENCES, SUBSCRIBE))
 _PAGE_OF: Final = {links.OPT_OUT: UNSUBSCRIBE, links.MIRROR: MIRROR_PAGE}
 _OPEN: Final = f"{tags.OPEN:x}"
 LONGEST: Final = 8192

@@ -23,7 +23,9 @@ PURPOSE = "tracking"
 VERSION: Final = "1"
 OPEN = 1
 """The link that stands for opens, of every delivery."""
-PATH, UNSUBSCRIBE, MIRROR_PAGE, FORWARD, PREFERENCES = "/r/", "/r/u/", "/r/m/", "/r/f/", "/r/p/"
+PATH, UNSUBSCRIBE, MIRROR_PAGE, FORWARD, PREFERENCES, SUBSCRIBE = (
+    "/r/", "/r/u/", "/r/m/", "/r/f/", "/r/p/", "/r/s/",
+)  # fmt: skip
 _BYTES: Final = 12
 _OF_URLS: Final = bytes.maketrans(b"+/", b"-_")
 _FORM = re.compile(

@@ -27,7 +27,8 @@ HTML = (
     '<a class="u" href="{{ message.unsubscribeUrl }}">leave</a>'
     '<a class="p" href="{{ message.preferencesUrl }}">prefer</a>'
     '<a class="f" href="{{ message.forwardUrl }}">a friend</a>'
-    '<a class="s" href="{{ message.shareUrl }}">share</a></body></html>'
+    '<a class="s" href="{{ message.shareUrl }}">share</a>'
+    '<a class="r" href="{{ message.registrationUrl }}">subscribe</a></body></html>'
 )
 
 
@@ -43,6 +44,7 @@ class Mail:
     preferences: str
     forward: str
     shared: str
+    registration: str
 
 
 def track(monkeypatch: pytest.MonkeyPatch) -> tags.Tags:
@@ -87,6 +89,7 @@ def mailed(tracked: tags.Tags, **values: Any) -> Mail:
     return Mail(
         delivery, row.id, made, at("u", tags.UNSUBSCRIBE), at("m", tags.MIRROR_PAGE),
         at("p", tags.PREFERENCES), at("f", tags.FORWARD), at("s", tags.MIRROR_PAGE),
+        at("r", tags.SUBSCRIBE),
     )  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from envoi.packages.delivery.models import (
     Recipient,
     ServiceMode,
     Subscription,
+    TrackingUrl,
+    UrlType,
     Visitor,
     VisitorOrigin,
 )
@@ -104,6 +106,58 @@ def test_a_friend_who_does_not_answer_is_forgotten(
     assert requests.purge(now=product_clock.now()) == 1
     assert not ReaderRequest.objects.exists()
     assert not Visitor.objects.exists()
+
+
+def test_whoever_subscribes_by_a_readers_link_is_brought_by_that_reader(
+    mailed: Any, ann: Recipient, reader: Client
+) -> None:
+    make_service("news", label="News", public=True)
+    mail = mailed()
+    listed = reader.get(mail.registration).content.decode()
+    assert "News" in text(reader.get(mail.registration))
+    form = re.search(r'href="(/r/s/news\?id=[^"]+)"', listed)
+    assert form
+    for email in ("bob@example.org", "ann@example.org"):
+        send(reader, form[1].replace("&amp;", "&"), email=email, consent="on")
+    visitor = Visitor.objects.get()
+    assert (visitor.email, visitor.referrer) == ("bob@example.org", "ann@example.org")
+    plain = reader.get("/r/s/").content.decode()
+    assert 'href="/r/s/news"' in plain
+    for wrong in (mail.registration[:-1] + "!", "/r/s/?id=x"):
+        assert 'href="/r/s/news"' in reader.get(wrong).content.decode()  # a form, but nobody's
+
+
+def test_every_block_of_ours_leads_to_a_page(mailed: Any, ann: Recipient, reader: Client) -> None:
+    make_service("news", public=True)
+    names = (
+        "unsubscriptionLink", "mirrorPageLink", "preferencesLink", "forwardLink", "socialSharingLinks",
+        "registrationLink", "registrationConfirmation", "footer",
+    )  # fmt: skip
+    html = "".join(f'{{% include "{each}" %}}' for each in names)
+    mail = mailed(html_source=f"<html><body>{html}</body></html>", variables={"serviceLabel": "News"})
+    assert "You get News from now on" in mail.made.html
+    found = set(re.findall(r'href="https://t\.example([^"]+)"', mail.made.html))
+    ours = tags.tags(_home(), "")
+    kinds: set[str] = set()
+    for address in found:
+        tag = ours.read(address.replace("&amp;", "&"))
+        assert tag is not None
+        if tag.path == "/r/":
+            link = TrackingUrl.objects.get(pk=tag.link)
+            path = {UrlType.OPT_OUT: "/r/u/", UrlType.MIRROR: "/r/m/"}.get(UrlType(link.type), "")
+            if not path:
+                kinds.add(link.url.partition("?")[0])
+                (shared,) = tag.params
+                assert ours.read(shared.removeprefix("https://t.example")) is not None
+                continue
+            ids = (f"{tag.broad_log_id:x}", f"{tag.delivery_id:x}", f"{tag.link:x}")
+            address = ours.make("h", *ids, tag.params, path=path)
+        kinds.add(address[:5])
+        assert reader.get(address.replace("&amp;", "&")).status_code == 200
+    assert kinds == {
+        "/r/u/", "/r/m/", "/r/p/", "/r/f/", "/r/s/", "https://www.facebook.com/sharer/sharer.php",
+        "https://x.com/intent/post", "https://www.linkedin.com/sharing/share-offsite/",
+    }  # fmt: skip
 
 
 def test_a_message_without_a_page_is_not_passed_on(mailed: Any, ann: Recipient, reader: Client) -> None:
