@@ -153,12 +153,17 @@ SHIPPED: Mapping[str, tuple[str, str, Mapping[str, str], Mapping[str, str]]] = {
 
 
 def expanded(sources: Mapping[str, str]) -> dict[str, str]:
-    """Return templates with their blocks put in, in HTML those of HTML, elsewhere those of text.
+    """Return templates with their blocks put in, in HTML those of HTML, elsewhere those of text; in
+    those of a variant (`fr/html`) blocks of the product that nobody has changed speak its language.
 
     Raises Invalid for a block that is not there, with the nearest name, or that holds itself.
     """
     known = {each.name.lower(): each for each in IncludeView.objects.all()}
-    return {name: _expanded(source, name == "html", known, 0) for name, source in sources.items()}
+    made: dict[str, str] = {}
+    for name, source in sources.items():
+        language, _slash, part = name.rpartition("/")
+        made[name] = _expanded(source, part == "html", known, language, 0)
+    return made
 
 
 def plant() -> list[str]:
@@ -183,7 +188,7 @@ def plant() -> list[str]:
     return kept
 
 
-def _expanded(source: str, html: bool, known: Mapping[str, IncludeView], depth: int) -> str:
+def _expanded(source: str, html: bool, known: Mapping[str, IncludeView], language: str, depth: int) -> str:
     def one(found: re.Match[str]) -> str:
         name = found["name"] or found["called"]
         block = known.get(name.lower())
@@ -194,7 +199,24 @@ def _expanded(source: str, html: bool, known: Mapping[str, IncludeView], depth: 
             raise Invalid(f"{said} {hint}".strip())
         if depth == _DEEPEST:
             raise Invalid(_("The personalization block %(name)s holds itself.") % {"name": block.name})
-        inner = block.html_source if html else block.text_source or plain.of_html(block.html_source)
-        return _expanded(inner, html, known, depth + 1)
+        in_html, in_text = _spoken(block, language)
+        inner = in_html if html else in_text or plain.of_html(in_html)
+        return _expanded(inner, html, known, language, depth + 1)
 
     return _INCLUDE.sub(one, source)
+
+
+def _spoken(block: IncludeView, language: str) -> tuple[str, str]:
+    """Return HTML and text of a block, in a language where the product has it and nobody has changed it."""
+    present = block.html_source, block.text_source
+    shipped_as = SHIPPED.get(block.name)
+    if not language or shipped_as is None:
+        return present
+    _label, _french, html, text = shipped_as
+    own = settings.ENVOI.config.instance.language
+    if present != (html.get(own, html["en"]), text.get(own, text.get("en", ""))):
+        return present
+    for code in (language, language.partition("-")[0]):
+        if code in html:
+            return html[code], text.get(code, text.get("en", ""))
+    return present

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.utils.translation import gettext as _
 
+from envoi.engine.population import Population
 from envoi.kernel import clock
 from envoi.kernel.errors import Invalid
 from envoi.kernel.rights import Actor
@@ -21,7 +23,7 @@ from envoi.packages.delivery.models import (
     Format,
     JobLevel,
 )
-from envoi.packages.delivery.services import file_target
+from envoi.packages.delivery.services import file_target, variants
 from envoi.packages.delivery.services.content import (
     addresses,
     blocks,
@@ -33,6 +35,7 @@ from envoi.packages.delivery.services.content import (
     tracking,
 )
 from envoi.packages.delivery.services.deliveries import job_log, sending
+from envoi.packages.delivery.services.variants import counting
 
 _FOREIGN = re.compile(r"<%(?!--).*?%>", re.S)
 
@@ -49,13 +52,15 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
         return
     now = clock.now()
     said = settings.read(delivery.content)
-    sources = blocks.expanded(parts(delivery, said))
+    spoken = variants.read(delivery.variants)
+    said = replace(said, language=said.language or spoken.language)
+    sources = blocks.expanded(parts(delivery, said) | variants.parts(delivery))
     complete(sources)
     if Format(delivery.content_format) is Format.TEXT and not sources["text"].strip():
         raise Invalid(
             _("The messages are to be text only, and there is no text: write it, or make it of the HTML.")
         )
-    paths = templates.fields(sources)
+    paths = templates.fields(sources | ({"by": spoken.by} if spoken.of else {}))
     config = django_settings.ENVOI.config
     tracked = tracking.Tracked(sources)
     if config.tracking.url and said.tracking:
@@ -80,6 +85,7 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
                 "limit": sending.read(delivery.sending).personalisation,
                 "constants": constants(delivery),
                 "own": tracked.own,
+                "by": spoken.by,
                 "used": [each for each in addresses.PAGES if f"message.{each}" in paths],
             },
             "links": tracked.links,
@@ -88,6 +94,7 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
     )
     keeping.keep_seeds(run, delivery, found, actor=actor)
     slow = _try_one(kept)
+    _count_languages(run, delivery, spoken, data, actor=actor)
     warned = {
         "slow": {"error": slow},
         "data_missing": {"names": ", ".join(missing)},
@@ -98,6 +105,28 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
             job_log.write(delivery, code, actor=actor, run=run, level=JobLevel.WARNING, **detail)
 
 
+def _count_languages(
+    run: DeliveryRun, delivery: Delivery, said: variants.Variants, data: Population | None, *, actor: Actor
+) -> None:
+    """Count the messages of each variant, for the delivery's log and for reports."""
+    if not said.of:
+        return
+    found = counting.count(run, delivery.mapping, said, actor=actor, now=clock.now(), data=data)
+    if found is None:
+        return
+    run.counts = {**run.counts, "variants": {k or said.language: v for k, v in found.of.items()}}
+    run.save(update_fields=["counts"])
+    nothing = _("no language")
+    job_log.write(
+        delivery, "languages", actor=actor, run=run, languages=counting.spoken(found.of, said.language or "–")
+    )
+    if found.without:
+        job_log.write(
+            delivery, "untranslated", actor=actor, run=run, level=JobLevel.WARNING,
+            count=found.without.total(), languages=counting.spoken(found.without, nothing),
+        )  # fmt: skip
+
+
 def _try_one(kept: DeliveryContent) -> str:
     """Make the first message, so that what is wrong with all of them is known before any is sent; returns
     what is said when that takes too long: whether the others do is known when they are sent. Raises
@@ -106,7 +135,8 @@ def _try_one(kept: DeliveryContent) -> str:
     made = frozen.Content(kept, most=templates.UNASKED)
     for row in made.first():
         try:
-            made.render(row)
+            for each in (made, *made.variants.values()):
+                each.render(row)
         except templates.TooLong as error:
             return str(error)
     return ""
@@ -166,7 +196,10 @@ def complete(sources: Mapping[str, str]) -> None:
 def wanted_format(delivery: Delivery) -> dict[str, str]:
     """Return where it stands which format a reader wants, when the delivery asks for that."""
     expr = delivery.mapping.addresses.get("format", "")
-    both = delivery.html_source and delivery.text_source
+    texts = [{"html": delivery.html_source, "text": delivery.text_source}]
+    of = variants.parts(delivery)
+    texts += [variants.sources(of, each) for each in variants.languages(of)]
+    both = any(each.get("html") and each.get("text") for each in texts)
     return (
         {reading.FORMAT: expr}
         if both and expr and Format(delivery.content_format) is Format.PREFERENCE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from django.conf import settings as django_settings
@@ -20,7 +21,7 @@ from envoi.packages.delivery.models import (
     Flag,
     Format,
 )
-from envoi.packages.delivery.services import routing
+from envoi.packages.delivery.services import routing, variants
 from envoi.packages.delivery.services.content import attachments, reading, settings
 from envoi.packages.delivery.services.content.addresses import Addresses
 from envoi.packages.delivery.services.content.plan import Plan, Whole
@@ -89,10 +90,15 @@ class Content:
     """The content of one run. It belongs to one thread."""
 
     def __init__(
-        self, kept: DeliveryContent, *, most: float = 0, addresses: type[Addresses] = Addresses
+        self,
+        kept: DeliveryContent,
+        *,
+        most: float = 0,
+        addresses: type[Addresses] = Addresses,
+        variant: str = "",
     ) -> None:
-        """`most` seconds bound the limit of the delivery. Raises Invalid when a template can no longer be
-        read.
+        """`most` seconds bound the limit of the delivery; `variant` is the language of one of its variants,
+        whatever that of the reader. Raises Invalid when a template can no longer be read.
         """
         config = django_settings.ENVOI.config
         said = settings.read(kept.settings.get("said", {}))
@@ -103,7 +109,8 @@ class Content:
         self._build = builder(columns)
         self._format_at = next((at for at, each in enumerate(columns) if each.path == reading.FORMAT), None)
         self._format = Format(kept.settings.get("format", Format.PREFERENCE))
-        self._text, self._html = bool(kept.templates.get("text")), bool(kept.templates.get("html"))
+        sources = variants.sources(kept.templates, variant)
+        self._text, self._html = bool(sources.get("text")), bool(sources.get("html"))
         self._files = said.attachments
         self._skeletons: dict[tuple[bool, bool], mime.Skeleton] = {}
         self._addresses = addresses(
@@ -113,17 +120,26 @@ class Content:
             tags.tags(config.home, config.tracking.url) if kept.settings.get("own") else None,
         )
         self._used = kept.settings.get("used", ())
-        self._templates = Templates(
-            kept.templates,
-            language=said.language or config.instance.language,
+        make = partial(
+            Templates,
+            language=variant or said.language or config.instance.language,
             zone=config.instance.timezone,
             limit=bounded(float(kept.settings.get("limit", 5)), most),
             constants=kept.settings.get("constants", {}),
             functions=self._addresses.functions(),
         )
+        self._templates = make(sources)
+        self.variants: dict[str, Content] = {}
+        """What readers of other languages get."""
+        self._choice: variants.Choice | None = None
+        if not variant and (others := variants.languages(kept.templates)):
+            self._choice = variants.Choice(make({"subject": kept.settings.get("by", variants.BY)}), others)
+            self.variants = {
+                each: Content(kept, most=most, addresses=addresses, variant=each) for each in others
+            }
         self._plan: Plan | None = None
         self._proved = 0
-        self._take_apart(kept.templates)
+        self._take_apart(sources)
 
     def rows(self, storage: str, first_id: int, last_id: int) -> list[Row]:
         """Return the pending messages from one number to another, with their data: one statement, and one
@@ -154,12 +170,16 @@ class Content:
 
     def page(self, row: Row) -> str:
         """Return the HTML of a message, also of one whose reader wants text. Raises as `render`."""
+        if (other := self._other(row)) is not None:
+            return other.page(row)
         return self._made(row)["html"]
 
     def render(self, row: Row) -> Rendered:
         """Return a message. Raises CannotRender for one whose data do not fit, TooLong when it takes longer
         than the delivery allows: then the delivery fails.
         """
+        if (other := self._other(row)) is not None:
+            return other.render(row)
         addresses = self._addresses
         made = self._made(row)
         text, html = made["text"], made["html"]
@@ -179,6 +199,8 @@ class Content:
 
     def sendable(self, row: Row) -> Sendable:
         """Return a message for the wire. Raises as `render`."""
+        if (other := self._other(row)) is not None:
+            return other.sendable(row)
         plan = self._plan
         if plan is None:
             return Sendable(*astuple(self.render(row)))
@@ -202,6 +224,12 @@ class Content:
             addresses.mail,
         )
         return made if self._proved >= _PROVED else self._compared(made, row)
+
+    def _other(self, row: Row) -> Content | None:
+        """Return the variant that a reader gets in place of this one."""
+        if self._choice is None:
+            return None
+        return self.variants.get(self._choice.language(self._build(row.raw)))
 
     def _compared(self, made: Sendable, row: Row) -> Sendable:
         """Return a message that is what the templates give; from one that is not on, all are made by them."""

@@ -30,7 +30,7 @@ from envoi.kernel.query import Field, QueryDef
 from envoi.kernel.query.scope import quoted
 from envoi.kernel.registry import Attribute, Link, Registry, Schema, Type
 from envoi.kernel.rights import Actor
-from envoi.packages.delivery.models import DeliveryMapping, MessageStatus
+from envoi.packages.delivery.models import DeliveryMapping, Flag, MessageStatus
 from envoi.packages.delivery.services import log_tables
 
 LOG, DATA = "temp:deliveryMessage", "temp:targetData"
@@ -149,6 +149,24 @@ def fetch(
     log = f"""SELECT id, target_id, address, flags FROM {table}
         WHERE run_id = %(envoi_run)s AND {which} {state} ORDER BY id LIMIT %(envoi_most)s"""  # noqa: S608 quoted
     return _run(found, log, {**params, "envoi_run": run_id})
+
+
+def grouped(
+    found: Statement, storage: str, run_id: int, *, most: int
+) -> list[tuple[tuple[Any, ...], int]] | None:
+    """Return the different values of a statement's columns among the pending messages of a run, those of
+    seeds aside, and how many messages have them; None when there are more than `most`. Raises as `fetch`.
+    """
+    table = quoted(log_tables.table("broad_log", storage))
+    log = f"""SELECT id, target_id, address, flags FROM {table} WHERE run_id = %(envoi_run)s
+        AND status = {int(MessageStatus.PENDING)} AND flags & {int(Flag.SEED)} = 0"""  # noqa: S608 quoted
+    names = [f"c{index}" for index in range(len(OWN) + len(found.columns))]
+    of = ", ".join(names[len(OWN) :])
+    over = f"""SELECT {f"{of}, " if of else ""}count(*) FROM (%s) AS read ({", ".join(names)})
+        {f"GROUP BY {of}" if of else ""} LIMIT {most + 1}"""  # noqa: S608 names of ours
+    whole = replace(found, sql=over.replace("%s", found.sql, 1))
+    rows = _run(whole, log, {"envoi_run": run_id})
+    return None if len(rows) > most else [(row[:-1], int(row[-1])) for row in rows]
 
 
 def sample(found: Statement, target_id: int, address: str) -> tuple[Any, ...]:

@@ -156,7 +156,10 @@ def fields(sources: Mapping[str, str]) -> set[str]:
 
 
 def spoken(part: str) -> str:
-    """Return what a part is called."""
+    """Return what a part is called; that of a variant (`fr/html`) with its language."""
+    if "/" in part:
+        language, _slash, name = part.partition("/")
+        return f"{spoken(name)} ({language})"
     return {
         "subject": _("Subject"),
         "html": _("HTML content"),
@@ -165,6 +168,7 @@ def spoken(part: str) -> str:
         "from_address": _("Sender address"),
         "reply_to": _("Reply address"),
         "to_name": _("Name of the recipient"),
+        "by": _("Language of the reader"),
     }.get(part, part)
 
 

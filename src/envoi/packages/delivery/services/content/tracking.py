@@ -34,8 +34,9 @@ class Tracked:
 def own_pages(sources: Mapping[str, str]) -> dict[str, str]:
     """Return templates in which addresses of our own pages are not escaped twice."""
     made = dict(sources)
-    made["html"] = _OWN.sub(r"{{ _html_page('\1')|safe }}", made["html"])
-    made["text"] = _OWN.sub(r"{{ _text_page('\1') }}", made["text"])
+    for name, part in _bodies(sources):
+        call = r"{{ _html_page('\1')|safe }}" if part == "html" else r"{{ _text_page('\1') }}"
+        made[name] = _OWN.sub(call, made[name])
     return made
 
 
@@ -61,16 +62,26 @@ def track(delivery: Delivery, sources: Mapping[str, str], *, opens: bool, now: d
     def in_text(link: links.Link) -> str | None:
         return f"{{{{ _text{called} }}}}" if (called := call(link)) else None
 
-    html, text = made.sources["html"], made.sources["text"]
-    made.sources["html"] = links.replaced(html, links.in_html(html), in_html)
-    made.sources["text"] = links.replaced(text, links.in_text(text), in_text)
+    for name, part in _bodies(sources):
+        text = made.sources[name]
+        if part == "html":
+            made.sources[name] = links.replaced(text, links.in_html(text), in_html)
+        else:
+            made.sources[name] = links.replaced(text, links.in_text(text), in_text)
     rows = [(UrlType.CLICK, each.url, each.label) for each in found]
     numbers = _rows(delivery, [*rows, (UrlType.OPT_OUT, "", ""), (UrlType.MIRROR, "", "")], now)
     made.links = numbers[: len(found)]
     made.own = {"unsubscribeUrl": numbers[-2], "mirrorUrl": numbers[-1]}
-    if opens and made.sources["html"]:
-        made.sources["html"] = links.before_end(made.sources["html"], _PIXEL)
+    for name, part in _bodies(sources):
+        if opens and part == "html" and made.sources[name]:
+            made.sources[name] = links.before_end(made.sources[name], _PIXEL)
     return made
+
+
+def _bodies(sources: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the names of HTML and text, also of variants (`fr/html`), and which of both each is."""
+    named = [(name, name.rpartition("/")[2]) for name in sources]
+    return [each for each in named if each[1] in ("html", "text")]
 
 
 def plant(now: datetime) -> None:

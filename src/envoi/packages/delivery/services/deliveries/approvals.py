@@ -46,6 +46,7 @@ BEFORE_START = (ApprovalStep.TARGET, ApprovalStep.CONTENT, ApprovalStep.PROOF, A
 """Steps without which a delivery cannot be confirmed; an extraction is approved when its file is there."""
 _CONTENT = (
     "subject", "from_name", "from_address", "reply_to", "html_source", "text_source", "content_format",
+    "variants",
 )  # fmt: skip
 Standing = Literal["to submit", "waits", "approved", "rejected"]
 

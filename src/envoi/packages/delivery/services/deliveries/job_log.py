@@ -68,6 +68,10 @@ TEXTS: Mapping[str, str] = {
     "untracked": gettext_noop(
         "Not tracked, since more than the parameters of the address is personal: %(links)s"
     ),
+    "languages": gettext_noop("Messages by variant: %(languages)s."),
+    "untranslated": gettext_noop(
+        "There is no variant in the language of %(count)s readers, who get the default: %(languages)s."
+    ),
     "sent": gettext_noop("Sending ended."),
     "expired": gettext_noop("The validity has ended: what was still pending is not sent."),
     "unsendable": gettext_noop("The messages cannot be sent: %(error)s"),

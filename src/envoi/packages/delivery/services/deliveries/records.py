@@ -26,7 +26,7 @@ from envoi.packages.delivery.models import (
     Typology,
     ValidationMode,
 )
-from envoi.packages.delivery.services import mappings
+from envoi.packages.delivery.services import mappings, variants
 from envoi.packages.delivery.services.content import settings as content_settings
 from envoi.packages.delivery.services.content import translating
 from envoi.packages.delivery.services.deliveries import approvals, job_log, sending, states, targeting
@@ -38,14 +38,14 @@ _NAME = re.compile(r"^[A-Za-z_][\w-]{0,63}$", re.ASCII)
 _CARRIED = (
     "code", "description", "message_type", "delivery_mode", "mapping", "priority", "validation_mode",
     "exclusion_log", "targeting", "subject", "from_name", "from_address", "reply_to", "html_source",
-    "text_source", "mjml_source", "content_format", "content", "sending", "approvals", "extraction",
-    "variables", "typology_id", "weight",
+    "text_source", "mjml_source", "content_format", "content", "variants", "sending", "approvals",
+    "extraction", "variables", "typology_id", "weight",
 )  # fmt: skip
 """What a copy takes from what it is made of. The quantity of a part is not (delivery.md §2.8)."""
 CONTENT = frozenset(
     {
         "subject", "from_name", "from_address", "reply_to", "html_source", "text_source", "mjml_source",
-        "content_format", "content",
+        "content_format", "content", "variants",
     }
 )  # fmt: skip
 CHANGEABLE = CONTENT | frozenset(
@@ -154,6 +154,10 @@ def change(delivery: Delivery, values: Mapping[str, Any], *, actor: Actor) -> De
         for name in (_SENDING_ANEW if "sending" in given else ())
     )
     with transaction.atomic():
+        if delivery.variant:
+            # Somebody may be at another variant, and all stand in one value.
+            now = Delivery.objects.select_for_update().values_list("variants", flat=True).get(pk=delivery.pk)
+            given = variants.stored(delivery, given, now)
         states.require_unbegun(delivery)
         if delivery.status not in states.EDITABLE:
             raise Conflict(
@@ -169,6 +173,7 @@ def change(delivery: Delivery, values: Mapping[str, Any], *, actor: Actor) -> De
             actor, ENTITY, delivery.internal_name, audit.MODIFIED, delivery.pk, {"changed": sorted(given)}
         )
     delivery.refresh_from_db()
+    variants.enter(delivery, delivery.variant)
     return delivery
 
 
@@ -228,6 +233,8 @@ def _checked(values: Mapping[str, Any], *, proof: bool) -> dict[str, Any]:
         raise Invalid(_("The weight must be a whole number below 10,000."))
     if "content" in given:
         content_settings.read(given["content"])
+    if "variants" in given:
+        given["variants"] = variants.read(given["variants"]).said()
     if "sending" in given:
         sending.read(given["sending"])
     if "approvals" in given:
