@@ -87,7 +87,12 @@ class Redirection:
     def _answered(self, request: Request, came: bool | None) -> bytes:
         self._moments.tick()
         try:
-            if request.path == PATH and request.method == "GET" and request.query.startswith("id="):
+            if (
+                request.path == PATH
+                and request.method == "GET"
+                and request.query.startswith("id=")
+                and len(request.query) <= LONGEST
+            ):
                 return self._link(request, came)
             found = self._other(request, came)
         except Broken as problem:
@@ -127,7 +132,7 @@ class Redirection:
         # Written out, for this is what nearly all requests are. What is signed has the form that we gave it.
         query = request.query
         said, _, signature = query.rpartition("&s=")
-        if len(query) > LONGEST or not query.isascii() or not self._tags.signed(f"{PATH}?{said}", signature):
+        if not query.isascii() or not self._tags.signed(f"{PATH}?{said}", signature):
             return self._nothing()
         ids, _, params = said[3:].partition("&")
         broad_log, delivery, number = ids.split(",")

@@ -35,13 +35,15 @@ class Answer:
     def header(self, name: str) -> str:
         return next((value for each, value in self.headers if each.lower() == name.lower()), "")
 
+    def all(self, name: str) -> list[str]:
+        return [value for each, value in self.headers if each.lower() == name.lower()]
+
     @property
     def cookies(self) -> dict[str, str]:
         """Name of each cookie that is set to its value."""
         return {
             value.partition("=")[0]: value.partition("=")[2].partition(";")[0]
-            for name, value in self.headers
-            if name.lower() == "set-cookie"
+            for value in self.all("set-cookie")
         }
 
 
