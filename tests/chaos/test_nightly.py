@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from difflib import unified_diff
 from pathlib import Path
 from pprint import pformat
+from uuid import UUID
 
 import pytest
 from django.conf import settings
@@ -32,7 +33,8 @@ from envoi.engine.workflow import end as end_activity
 from envoi.engine.workflow import fork
 from envoi.kernel import clock as kernel_clock
 from envoi.packages.delivery.models import PausedWorkflow
-from envoi.packages.delivery.testing import make_paused_workflow
+from envoi.packages.delivery.testing import make_hits, make_paused_workflow
+from envoi.packages.delivery.tests.tracking.stage import Post
 from envoi.postgres import databases
 
 pytestmark = [pytest.mark.chaos]
@@ -75,8 +77,35 @@ def finished_runs(clock: kernel_clock.Frozen) -> None:
         clock.step(minutes=7)
 
 
+def hits(clock: kernel_clock.Frozen) -> None:
+    """Opens and clicks, some of them repeated or of a machine, on two deliveries; one on nothing."""
+    clock.move_to(datetime(2026, 11, 24, 8, 20, tzinfo=UTC))
+    posts = [Post.sent(20, label=label) for label in ("first", "second")]
+    clock.move_to(datetime(2026, 11, 24, 9, 0, tzinfo=UTC))
+    found = [
+        post.hit(reader, link, after=-after, by=UUID(int=reader))
+        for post in posts
+        for reader in range(20)
+        for link, after in (("open", 2000 - 60 * reader), ("open", 1990 - 60 * reader), ("coats", 700))
+    ]
+    found += [posts[0].hit(3, link, after=-20, by=UUID(int=99)) for link in ("coats", "shoes", "hats")]
+    make_hits(*found, {"broad_log_id": 1, "delivery_id": 999_999, "url_id": 1})
+
+
 CASES = {
     "cleanupPausedWorkflows": Case(paused_workflows, ("nms_paused_workflow",), timedelta(days=7)),
+    "tracking": Case(
+        hits,
+        (
+            "nms_tracking_log_rcp",
+            "nms_tracking_inbox",
+            "nms_delivery_tracking",
+            "nms_tracking_stats",
+            "nms_user_agents_stats",
+            "nms_delivery",
+        ),
+        timedelta(hours=1),
+    ),
     "collectDataHeatMapService": Case(finished_runs, ("xtk_heat_map_task",), timedelta(days=1)),
 }
 

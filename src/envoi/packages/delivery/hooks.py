@@ -29,6 +29,7 @@ from envoi.packages.delivery.models import (
     SeedMember,
     Service,
     Subscription,
+    TrackingRule,
     Typology,
     TypologyRule,
     TypologyRuleRel,
@@ -58,6 +59,7 @@ from envoi.packages.delivery.services import (
 from envoi.packages.delivery.services.landing import confirmation_mails
 from envoi.packages.delivery.services.mta import without
 from envoi.packages.delivery.services.qualification import rule_sets
+from envoi.packages.delivery.services.tracking import machines, running
 
 __all__ = [
     "analysis",
@@ -65,6 +67,7 @@ __all__ = [
     "confirmations",
     "imports",
     "ready_filters",
+    "running",
     "without",
 ]  # imported so that outbox items, work of workers and filters are known
 IN_FOLDERS: tuple[type[Model], ...] = (Recipient, Visitor, SeedMember, Service, Group, Delivery, Image)
@@ -83,6 +86,7 @@ def plant(package: str, actor: Actor) -> list[str]:
     rule_sets.plant()
     deliveries.plant()
     kept += content.plant()
+    kept += machines.plant()
     return [*kept, *routing.mx_rules.plant(actor=actor)]
 
 
@@ -275,6 +279,17 @@ def _change_address(key: int, values: Mapping[str, Any], actor: Actor) -> None:
     quarantine.set_status(quarantine.Chosen(ids=(key,)), AddressStatus(values["status"]), actor=actor)
 
 
+def _change_tracking_rule(key: int, values: Mapping[str, Any], actor: Actor) -> None:
+    found = TrackingRule.objects.filter(pk=key).first()
+    if found is None:
+        raise NotFound(_("This rule is not there any more."))
+    machines.change(found, values, actor=actor)
+
+
+def _make_tracking_rule(values: Mapping[str, Any], actor: Actor) -> int:
+    return machines.create(values, actor=actor).pk
+
+
 def _change_text(key: int, values: Mapping[str, Any], actor: Actor) -> None:
     found = BroadLogMsg.objects.filter(pk=key).first()
     if found is None:
@@ -315,6 +330,13 @@ def own_writers() -> Mapping[str, Writer]:
         "nms:address": Writer(fields=frozenset({"status"}), update=_change_address),
         "nms:broadLogMsg": Writer(
             fields=frozenset({"qualification", "failureType", "failureReason"}), update=_change_text
+        ),
+        "nms:trackingRule": Writer(
+            fields=frozenset({"label", "value", "automatic", "active"}),
+            first=frozenset({"name", "kind"}),
+            insert=_make_tracking_rule,
+            update=_change_tracking_rule,
+            remove=lambda key, actor: machines.delete(key, actor=actor),
         ),
         "nms:typology": Writer(
             fields=frozenset({"label", "description", "filtering"}),

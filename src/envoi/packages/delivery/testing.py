@@ -327,3 +327,33 @@ def make_sent(
     )  # fmt: skip
     made.refresh_from_db()
     return made
+
+
+AGENT = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0"
+    " Safari/537.36"
+)
+"""What the browser of a reader calls itself."""
+
+
+def make_hits(*hits: dict[str, Any]) -> list[int]:
+    """Put hits into the inbox, as they come from `track`; returns their log ids.
+
+    Keys are columns of the inbox: `broad_log_id`, `delivery_id`, `url_id`, `received_at` (now), `source_id`,
+    `user_agent` (`AGENT`), `address`, `kind` (0), `extra`. An id may be given, else one is made.
+    """
+    from envoi.packages.delivery.models import TrackingInbox
+
+    ids = [
+        hit.get("tracking_inbox_id") or number
+        for hit, number in zip(hits, reserve_ids(len(hits)), strict=True)
+    ]
+    rows = [
+        TrackingInbox(
+            **{"received_at": clock.now(), "kind": 0, "user_agent": AGENT, "address": "192.0.2.7", **hit}
+            | {"tracking_inbox_id": number, "segment": "test"}
+        )
+        for hit, number in zip(hits, ids, strict=True)
+    ]
+    TrackingInbox.objects.bulk_create(rows)
+    return ids
