@@ -41,9 +41,8 @@ class Message:
         return bool(self.flags & Flag.SEED) or self.delivery.fcp
 
     def tag(self, path: str) -> str:
-        """Return the signed address of another of our pages about this message."""
-        config = settings.ENVOI.config
-        made = tags.tags(config.home, config.web.address)
+        """Return path and query of another of our pages about this message."""
+        made = tags.tags(settings.ENVOI.config.home, "")
         return made.make("h", f"{self.id:x}", f"{self.delivery.pk:x}", "0", path=path)
 
 

@@ -251,7 +251,7 @@ def _address(text: str) -> str:
 
 
 def _mail(made: ReaderRequest, subject: str, begin: str, ask: str) -> None:
-    address = signed.make(signed.CONFIRM, made.pk)
+    address = signed.address(signed.CONFIRM, made.pk)
     end = _("The link works for %(days)d days. If you do nothing, nothing happens.") % {"days": VALID.days}
     text = f"{begin}\n\n{ask}\n\n{address}\n\n{end}\n\n{wording.sender()}\n"
     mail.system_mail(made.email, " ".join(subject.split()), text, f"{signed.CONFIRM}{made.pk}")

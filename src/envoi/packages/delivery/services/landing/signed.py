@@ -23,9 +23,14 @@ _FORM = re.compile(
 
 
 def make(path: str, number: int) -> str:
-    """Return the absolute address of a page about something with a number."""
+    """Return path and query of a page about something with a number."""
     said = f"{path}?q={number:x}"
-    return f"{settings.ENVOI.config.web.address}{said}&s={_mac(said)}"
+    return f"{said}&s={_mac(said)}"
+
+
+def address(path: str, number: int) -> str:
+    """Return the absolute address of such a page, for a mail."""
+    return f"{settings.ENVOI.config.web.address}{make(path, number)}"
 
 
 def read(target: str, path: str) -> int | None:

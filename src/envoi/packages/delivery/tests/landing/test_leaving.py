@@ -57,7 +57,7 @@ def test_a_page_asks_first_and_leaving_can_be_taken_back(mailed: Any, ann: Recip
     )  # fmt: skip
     assert Consent.objects.latest("consent_id").action == ConsentAction.WITHDRAWN
     assert "a…@example.org gets no e-mail" in text(reader.get(mail.unsubscribe))
-    back = re.search(r'action="http[^/]*//[^/]+(/r/b/[^"]+)"', done.content.decode())
+    back = re.search(r'action="(/r/b/[^"]+)"', done.content.decode())
     assert back
     address = back[1].replace("&amp;", "&")
     assert refuses(ann)
@@ -116,7 +116,7 @@ def test_a_message_of_a_service_leaves_the_service_or_all(
     assert "will get no more e-mail" in page
     undone = OptOut.objects.get()
     path = signed.make(signed.UNDO, undone.batch_id)
-    send(reader, path[path.index("/r/") :])
+    send(reader, path)
     assert [each.action for each in SubHisto.objects.order_by("date", "sub_histo_id")] == [1, 0, 1]
 
 
@@ -156,5 +156,5 @@ def test_an_undo_is_over_after_a_day(mailed: Any, ann: Recipient, reader: Client
     path = signed.make(signed.UNDO, OptOut.objects.get().batch_id)
     clock.step(days=1, seconds=1)
     assert product_clock.now() > OptOut.objects.get().date
-    assert "nothing to take back" in text(send(reader, path[path.index("/r/") :]))
+    assert "nothing to take back" in text(send(reader, path))
     assert refuses(ann)

@@ -19,8 +19,7 @@ PLAIN = {"language": "en", "format": "0"}
 
 
 def own(person: Recipient) -> str:
-    address = signed.make(signed.PREFERENCES, person.pk)
-    return address[address.index("/r/") :]
+    return signed.make(signed.PREFERENCES, person.pk)
 
 
 def ticked(page: Any) -> set[str]:

@@ -131,7 +131,7 @@ def test_a_link_has_its_time_and_its_signature(news: Any, reader: Client, clock:
     for wrong in (address[:-1] + "_", address.replace(f"q={number:x}&", f"q={number + 1:x}&"), "/r/c/?q=1"):
         assert reader.get(wrong).status_code == 404
     forged = signed.make(signed.UNDO, number).replace(signed.UNDO, signed.CONFIRM)
-    assert reader.get(forged[forged.index("/r/") :]).status_code == 404
+    assert reader.get(forged).status_code == 404
     clock.step(days=7)
     assert "too old" in text(reader.get(address), 404)
     from envoi.kernel import clock as product_clock
