@@ -20,8 +20,9 @@ from envoi.kernel.folders import Access
 from envoi.kernel.registry import Schema
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.console import delivery_tabs
+from envoi.packages.delivery.console.variants import tongues
 from envoi.packages.delivery.models import Delivery, Format, IncludeView, TrackingUrl, UrlType
-from envoi.packages.delivery.services import content, deliveries
+from envoi.packages.delivery.services import content, deliveries, variants
 from envoi.packages.delivery.services.content import (
     attachments,
     checking,
@@ -38,6 +39,8 @@ from envoi.web.security import POLICY
 
 _TEXTS = ("subject", "from_name", "from_address", "reply_to", "html_source", "text_source")
 _VIEWS = ("phone", "desktop", "dark", "text")
+OF_READER = "*"
+"""In place of the language of a variant: that of the reader who is shown."""
 _SHOWN = (
     "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' https: http: data:; "
     "font-src 'self' https: data:; frame-src 'self'; frame-ancestors 'self'; form-action 'none'; "
@@ -49,9 +52,12 @@ _SHOWN = (
 @under(Word.DELIVERIES)
 @require_http_methods(["GET", "POST"])
 def page(request: HttpRequest, number: int) -> HttpResponse:
-    """Show and change the content of a delivery or template; `do` names what is done."""
+    """Show and change the content of a delivery or template, or of its variant that the address names; `do`
+    names what is done.
+    """
     actor = actor_of_request(request)
     delivery = delivery_tabs.find(number, actor)
+    variants.enter(delivery, request.GET.get("variant", ""))
     problem = ""
     if request.method == "POST":
         try:
@@ -63,10 +69,11 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
                 with transaction.atomic():
                     text = _do(request, delivery, actor)
                 messages.success(request, text)
-                return redirect(request.path)
+                return redirect(request.get_full_path())
         except (Invalid, Conflict, NotAllowed, NotFound) as refusal:
             problem = str(refusal)
             delivery.refresh_from_db()
+            variants.enter(delivery, delivery.variant)
             _draft(delivery, request.POST)
     response = delivery_tabs.show(
         request,
@@ -89,6 +96,8 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
     actor = actor_of_request(request)
     delivery = delivery_tabs.find(number, actor)
     given = request.POST if request.method == "POST" else request.GET
+    if (variant := given.get("variant", "")) != OF_READER:
+        variants.enter(delivery, variant)
     view = given.get("view", "phone")
     view = view if view in _VIEWS else "phone"
     shown: preview.Preview | None = None
@@ -102,7 +111,7 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
                 _("Nobody whom you may see has the address %(who)s.") % {"who": given["who"].strip()}
             )
         most = 0 if request.method == "POST" else templates.UNASKED
-        shown = preview.preview(delivery, actor=actor, reader=reader, most=most)
+        shown = preview.preview(delivery, actor=actor, reader=reader, most=most, chosen=variant == OF_READER)
     except Refused as refusal:
         problem = str(refusal)
     context = {
@@ -219,6 +228,7 @@ def _context(delivery: Delivery, actor: Actor) -> dict[str, Any]:
         "links": TrackingUrl.objects.filter(delivery=delivery, type=UrlType.CLICK).order_by("pk")[:50],
         "files": attachments.of(delivery),
         "can_track": content.trackable(),
+        "tongues": tongues(delivery),
         "kilobytes": max(1, len(delivery.html_source.encode()) // 1024) if delivery.html_source else 0,
     }
 

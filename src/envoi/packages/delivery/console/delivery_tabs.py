@@ -351,7 +351,7 @@ def carry_out(
         with transaction.atomic():
             text = do(request, delivery, actor)
         messages.success(request, text)
-        return redirect(request.path), ""
+        return redirect(request.get_full_path()), ""
     except (Invalid, Conflict, NotAllowed, NotFound) as refusal:
         delivery.refresh_from_db()
         return None, str(refusal)

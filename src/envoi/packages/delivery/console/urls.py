@@ -30,6 +30,7 @@ from envoi.packages.delivery.console import (
     suppression,
     throughput,
     typologies,
+    variants,
     visual_editor,
 )
 from envoi.packages.delivery.console.reports import hot_clicks as report_hot_clicks
@@ -71,6 +72,7 @@ urlpatterns = [
     path("deliveries/<int:number>/exclusions", delivery_logs.exclusions, name="delivery-exclusions"),
     path("deliveries/<int:number>/audit", delivery_logs.trail, name="delivery-audit"),
     path("deliveries/<int:number>/target", delivery_target.page, name="delivery-target"),
+    path("deliveries/<int:number>/variants", variants.change, name="delivery-variants"),
     path("deliveries/<int:number>/content", content.page, name="delivery-content"),
     path("deliveries/<int:number>/content/visual", visual_editor.page, name="delivery-visual"),
     path("deliveries/<int:number>/content/images", pictures.page, name="delivery-images"),

@@ -18,8 +18,9 @@ from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.console import content, delivery_tabs
+from envoi.packages.delivery.console.variants import tongues
 from envoi.packages.delivery.models import Delivery, IncludeView
-from envoi.packages.delivery.services import deliveries
+from envoi.packages.delivery.services import deliveries, variants
 from envoi.packages.delivery.services.content import images, preview, settings, starters, visual
 from envoi.packages.delivery.services.deliveries import states
 from envoi.web.security import POLICY
@@ -39,6 +40,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     """Show the editor, or what one may start from; `do` keeps what is drawn, starts, or ends it."""
     actor = actor_of_request(request)
     delivery = delivery_tabs.find(number, actor)
+    variants.enter(delivery, request.GET.get("variant", ""))
     problem = ""
     if request.method == "POST":
         if request.POST.get("do") == "keep" and "json" in request.headers.get("Accept", ""):
@@ -111,6 +113,7 @@ def _context(delivery: Delivery, actor: Actor) -> dict[str, Any]:
         "size": size(delivery),
         "readers": preview.readers(delivery, actor=actor),
         "part": "visual",
+        "tongues": tongues(delivery),
         "config": {
             "mjml": delivery.mjml_source,
             "changes": changes,

@@ -1,5 +1,6 @@
 """Deliveries and their templates (delivery.md §2.1, §2.3)."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -136,6 +137,8 @@ class Delivery(models.Model):
     """The content in further languages; see `services/variants`."""
     variant = ""
     """In which of them this object holds its content; empty: in that of its columns."""
+    varied: "Mapping[str, str]" = {}
+    """What the columns say, of an object that holds a variant."""
     sending: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
     """Waves, retries and the like; see `services/deliveries/sending.py`."""
     approvals: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)

@@ -157,15 +157,25 @@ def parts(delivery: Delivery, said: settings.ContentSettings) -> dict[str, str]:
         person = reading.person_schema(delivery.mapping)
         if person is None or "fullName" not in person.attributes:
             to_name = ""
+    texts = variants.whole(delivery)
     return {
-        "subject": delivery.subject,
-        "html": delivery.html_source,
-        "text": delivery.text_source,
-        "from_name": delivery.from_name,
+        "subject": texts["subject"],
+        "html": texts["html_source"],
+        "text": texts["text_source"],
+        "from_name": texts["from_name"],
         "from_address": delivery.from_address or django_settings.ENVOI.config.sending.sender,
         "reply_to": delivery.reply_to,
         "to_name": to_name,
     }
+
+
+def expanded(delivery: Delivery, said: settings.ContentSettings) -> dict[str, str]:
+    """Return the templates that a delivery holds, of its own content or of a variant, with their blocks put
+    in. Raises Invalid.
+    """
+    start = f"{delivery.variant}/" if delivery.variant else ""
+    made = blocks.expanded({f"{start}{name}": text for name, text in parts(delivery, said).items()})
+    return {name.removeprefix(start): text for name, text in made.items()}
 
 
 def written(delivery: Delivery) -> dict[str, str]:

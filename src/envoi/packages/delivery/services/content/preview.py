@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -17,7 +18,7 @@ from envoi.kernel.expression import Kind
 from envoi.kernel.query import Condition, Field, QueryDef
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.models import Channel, Delivery, SeedMember
-from envoi.packages.delivery.services import file_target, routing
+from envoi.packages.delivery.services import file_target, routing, variants
 from envoi.packages.delivery.services.content import (
     blocks,
     freezing,
@@ -58,43 +59,61 @@ class Preview:
     parts: Mapping[str, str]
     reader: Reader | None
     size: int
+    variant: str = ""
+    """The language of the variant that is shown; empty: the default."""
 
 
-def preview(delivery: Delivery, *, actor: Actor, reader: Reader | None = None, most: float = 0) -> Preview:
+def preview(
+    delivery: Delivery,
+    *,
+    actor: Actor,
+    reader: Reader | None = None,
+    most: float = 0,
+    chosen: bool = True,
+) -> Preview:
     """Return the message that a reader would get, with the rights of the actor.
 
     The delivery need not be saved: what it holds is shown. Without a reader all fields are empty. `most`
-    seconds bound the limit of the delivery, for what nobody has asked for. Raises
+    seconds bound the limit of the delivery, for what nobody has asked for. Unless the object holds a variant,
+    or `chosen` is false, the variant is that of the reader. Raises
     Invalid for a template or a field that is wrong, NotAllowed, CannotRender, TooLong.
     """
-    sources = blocks.expanded(freezing.parts(delivery, settings.read(delivery.content)))
-    paths = templates.fields(sources)
+    said, spoken = settings.read(delivery.content), variants.read(delivery.variants)
+    sources = freezing.expanded(delivery, said)
+    by = spoken.by if spoken.of and chosen and not delivery.variant and reader is not None else ""
+    if by:
+        sources |= blocks.expanded(variants.parts(delivery))
+    paths = templates.fields(sources | {"by": by})
     found, _missing = reading.prepare(
         paths, delivery.mapping, actor=actor, now=clock.now(), data=data(delivery, actor)
     )
     config, limit = django_settings.ENVOI.config, sending.read(delivery.sending).personalisation
     shown = Addresses(delivery.pk or 0, (), {}, None)
     shown.of(0, routing.identity(config).unsubscribe_address(0, 0))
-    made = templates.Templates(
-        tracking.own_pages(sources),
-        language=settings.read(delivery.content).language or config.instance.language,
+    values = {
+        **builder(found.columns)(_values(found, delivery, reader, actor)),
+        "message": {
+            "id": "0",
+            "broadLogId": 0,
+            "deliveryId": delivery.pk,
+            "address": reader.address if reader else "",
+            **{page: shown.page(page) for page in PAGES},
+        },
+    }
+    make = partial(
+        templates.Templates,
         zone=config.instance.timezone,
         limit=templates.bounded(limit, most),
         constants=freezing.constants(delivery),
         functions=shown.functions(),
-    ).render(
-        {
-            **builder(found.columns)(_values(found, delivery, reader, actor)),
-            "message": {
-                "id": "0",
-                "broadLogId": 0,
-                "deliveryId": delivery.pk,
-                "address": reader.address if reader else "",
-                **{page: shown.page(page) for page in PAGES},
-            },
-        }
     )
-    return Preview(made, reader, len(made["html"].encode()))
+    usual, variant = said.language or spoken.language or config.instance.language, delivery.variant
+    if by:
+        choice = variants.Choice(make({"subject": by}, language=usual), spoken.of)
+        variant = choice.language(values)
+        sources = variants.sources(sources, variant)
+    made = make(tracking.own_pages(sources), language=variant or usual).render(values)
+    return Preview(made, reader, len(made["html"].encode()), variant)
 
 
 def knows_dark(html: str) -> bool:

@@ -78,6 +78,7 @@ def prove(
             proof=True,
             parent_id=delivery.pk,
             subject=f"{mark} – {delivery.subject}" if delivery.subject else "",
+            variants=_marked(delivery, mark),
             targeting=said,
             sending=_way(delivery.sending),
             approvals={},
@@ -86,6 +87,15 @@ def prove(
         job_log.write(delivery, "proof_made", actor=actor, label=made.label)
         analysis.start(made, actor=actor)
     return made
+
+
+def _marked(delivery: Delivery, mark: str) -> dict[str, Any]:
+    """Return the variants of a delivery with the mark of a proof before their subjects."""
+    of = {
+        language: {**texts, "subject": f"{mark} – {texts['subject']}"} if texts.get("subject") else texts
+        for language, texts in delivery.variants.get("of", {}).items()
+    }
+    return {**delivery.variants, "of": of} if of else {}
 
 
 def of(delivery: Delivery) -> list[Delivery]:

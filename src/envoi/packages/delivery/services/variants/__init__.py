@@ -19,6 +19,7 @@ from envoi.packages.delivery.services.variants.definition import (
     parts,
     read,
     stored,
+    whole,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "read",
     "sources",
     "stored",
+    "whole",
 ]

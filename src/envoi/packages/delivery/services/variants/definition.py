@@ -88,6 +88,8 @@ def enter(delivery: Delivery, language: str) -> None:
     texts = read(delivery.variants).of.get(language)
     if texts is None:
         raise NotFound(_("%(label)s has no variant %(name)s.") % {"label": delivery.label, "name": language})
+    if not delivery.variant:
+        delivery.varied = {name: getattr(delivery, name) for name in VARIED}
     delivery.variant = language
     for name in VARIED:
         setattr(delivery, name, texts.get(name, ""))
@@ -108,6 +110,17 @@ def stored(delivery: Delivery, given: Mapping[str, Any], before: Mapping[str, An
         )
     of = {**found.of, delivery.variant: {**found.of[delivery.variant], **texts}}
     return {**values, "variants": Variants(found.by, found.language, of).said()}
+
+
+def whole(delivery: Delivery) -> dict[str, str]:
+    """Return the texts that a delivery holds, those that a variant lacks from the default."""
+    made = {name: getattr(delivery, name) for name in VARIED}
+    if not delivery.variant:
+        return made
+    lacking = {name for name in ("subject", "from_name") if not made[name].strip()}
+    if not (made["html_source"].strip() or made["text_source"].strip()):
+        lacking |= {"html_source", "text_source"}
+    return made | {name: delivery.varied.get(name, "") for name in lacking}
 
 
 def parts(delivery: Delivery) -> dict[str, str]:
