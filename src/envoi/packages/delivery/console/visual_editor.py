@@ -175,6 +175,7 @@ def _texts() -> dict[str, str]:
     """Return the texts of the editor, by the names that its script uses."""
     return {
         "keeping": _("Keeping…"),
+        "canvas": _("The message while it is drawn"),
         "lost": _("The server did not answer: nothing is kept. Try again."),
         "choose": _("Choose something in the message to change it."),
         "noProperties": _("Nothing can be set here: write in the message itself."),

@@ -490,6 +490,7 @@
     show(null);
     editor.Canvas.getDocument().addEventListener("keydown", keys);
     editor.Canvas.getBody().setAttribute("lang", config.lang);
+    $("canvas").querySelectorAll("iframe").forEach((each) => { each.title = t("canvas"); });
     root.dataset.ready = "true";
     if (!config.changes) editor.getWrapper().onAll((each) => each.set({ editable: false, removable: false, draggable: false, copyable: false, droppable: false }));
   });
