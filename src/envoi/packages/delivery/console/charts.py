@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from babel.dates import format_date
 from babel.numbers import format_compact_decimal, format_percent
 from django.utils import timezone
 
@@ -172,12 +173,15 @@ def _hours(begin: datetime, end: datetime) -> list[tuple[datetime, str]]:
     zone = timezone.get_current_timezone()
     midnight = begin.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     first = midnight + step * math.ceil((begin - midnight) / step)
-    days = step >= timedelta(days=1)
+    pattern = {"ko": "M월 d일", "zh": "M月d日"}.get(words.locale().language, "d MMM")
+    days, long = step >= timedelta(days=1), end - begin > timedelta(days=1)
     found: list[tuple[datetime, str]] = []
     at = first
     while at <= end and len(found) < 9:
-        text = words.moment(at)
-        # Whole days need no time; within one, the day is not repeated at every mark.
-        found.append((at, text.rpartition(" ")[0] or text if days else words.time_of_day(at)))
+        # Whole days need no time; within one, the day is not repeated at every mark. Where several follow
+        # each other, midnight has the name of its day.
+        midnight = long and at.astimezone(zone).hour == at.astimezone(zone).minute == 0
+        day = format_date(at.astimezone(zone).date(), pattern, locale=words.locale())
+        found.append((at, day if days or midnight else words.time_of_day(at)))
         at += step
     return found

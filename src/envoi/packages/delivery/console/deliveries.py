@@ -23,6 +23,7 @@ from envoi.packages.delivery.console.reports import reactions
 from envoi.packages.delivery.models import Delivery
 from envoi.packages.delivery.services import analysis, deliveries
 from envoi.packages.delivery.services.deliveries import doubts
+from envoi.packages.delivery.services.tracking import indicators
 
 TEMPLATES = 200
 """Most templates to choose from."""
@@ -189,6 +190,9 @@ def _do(request: HttpRequest, delivery: Delivery, actor: Actor) -> tuple[str, st
                 else ngettext("%(n)s message is sent again.", "%(n)s messages are sent again.", count)
             )
             return said % {"n": words.number(count)}, here
+        case "recompute":
+            indicators.recompute(delivery, actor=actor, now=clock.now())
+            return _("The indicators are counted anew from the logs."), here
         case "duplicate" | "resend" as command:
             make: Any = getattr(deliveries, command)
             made = make(delivery, actor=actor)

@@ -46,15 +46,21 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     mode = asked.chosen("of", [name for name, _label in MODES])
     found = reading.clicks(asked.scope)
     drawn = hot_clicks.drawable(delivery, found.links)
+    known = hot_clicks.languages(delivery)
+    language = asked.chosen("language", ["", *known])
     frame = reverse("delivery:delivery-hot-message", args=[number])
+    shown = f"{frame}?of={mode}" + (f"&language={language}" if language else "")
     context = {
         "sent": sent,
         "found": found,
         "whole": found.people if mode == "people" else found.whole,
         "mode": mode,
         "modes": _modes(asked),
-        "links": [_line(each, found, mode, drawn, f"{frame}?of={mode}") for each in found.links],
-        "frame": f"{frame}?of={mode}" if sent and hot_clicks.can_show(delivery) else "",
+        "links": [_line(each, found, mode, drawn, shown) for each in found.links],
+        "languages": asked.choices("language", [("", _("Default")), *((each, each) for each in known)])
+        if known
+        else (),
+        "frame": shown if sent and hot_clicks.can_show(delivery) else "",
         "news": reading.tracking_news(asked.scope),
         "nothing": reading.nothing_yet(_("No link was clicked yet."), asked.scope),
         "csv": reverse("delivery:delivery-report-csv", args=[number, "topUrlDelivery"]) + "?block=links"
@@ -78,13 +84,14 @@ def message(request: HttpRequest, number: int) -> HttpResponse:
     asked = Asked(scope.of(delivery), actor, request.GET, delivery)
     mode = asked.chosen("of", [name for name, _label in MODES])
     found = reading.clicks(asked.scope)
-    answer = HttpResponse(_message(delivery, found, mode))
+    language = asked.chosen("language", ["", *hot_clicks.languages(delivery)])
+    answer = HttpResponse(_message(delivery, found, mode, language))
     answer["Content-Security-Policy"] = MESSAGE_POLICY
     answer["Referrer-Policy"] = "no-referrer"
     return answer
 
 
-def _message(delivery: Delivery, found: Clicks, mode: str) -> str:
+def _message(delivery: Delivery, found: Clicks, mode: str, language: str) -> str:
     drawn = hot_clicks.drawable(delivery, found.links)
     whole = found.people if mode == "people" else found.whole
     counted = {each.number: _count(each, mode) for each in found.links if each.number in drawn}
@@ -93,7 +100,7 @@ def _message(delivery: Delivery, found: Clicks, mode: str) -> str:
         number: (delivery_dashboard.percent(count, whole), count / most) for number, count in counted.items()
     }
     try:
-        return hot_clicks.message(delivery, badges)
+        return hot_clicks.message(delivery, badges, language)
     except Refused as refusal:
         return f"<!doctype html><meta charset=utf-8><p>{refusal}"
 

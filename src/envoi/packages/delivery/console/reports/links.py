@@ -122,7 +122,7 @@ def _days(asked: Asked) -> Block:
         points = _ended([(day + timedelta(hours=12), float(count)) for day, count in clicked], begin, end)
         best = max(clicked, key=lambda each: each[1])
         drawing = Drawing(
-            charts.draw(begin, end, [("l2", points)]),
+            charts.draw(begin, end, [("l1", points)]),
             _("Cumulated clicks by day; most of them, %(n)s, on %(day)s.")
             % {"n": words.number(best[1]), "day": words.day(best[0])},
         )
@@ -133,7 +133,7 @@ def _days(asked: Asked) -> Block:
         columns=(
             Column(_("Day")),
             Column(_("Clicks"), "totalRecipientClick"),
-            Column(_("Share"), "linkShare", "k2"),
+            Column(_("Share"), "linkShare", "k1"),
         ),
         rows=[Row((day.date(), count, Share(count, whole))) for day, count in clicked] if whole else (),
         folded=len(clicked) > over_time.SHORT,

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
 from envoi.console import words
-from envoi.packages.delivery.console import charts
+from envoi.packages.delivery.console import charts, delivery_dashboard
 from envoi.packages.delivery.console.reports import reading
 from envoi.packages.delivery.console.reports.asked import Asked
 from envoi.packages.delivery.console.reports.blocks import Block, Cell, Column, Drawing, Row
@@ -66,7 +66,7 @@ def build(asked: Asked) -> list[Block]:
             rows=[
                 Row(
                     (
-                        f"{step} %",
+                        delivery_dashboard.percent(step, 100),
                         _time(found.opens, step),
                         _time(found.clicks, step),
                         _time(found.transactions, step),

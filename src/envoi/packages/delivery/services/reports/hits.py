@@ -10,14 +10,15 @@ from typing import Any
 from django.db import connection
 
 from envoi.kernel.query.scope import quoted
-from envoi.packages.delivery.models import Automatic, Flag, UrlType
+from envoi.packages.delivery.models import Flag, UrlType
 from envoi.packages.delivery.services import log_tables
 from envoi.packages.delivery.services.reports import domains
 from envoi.packages.delivery.services.reports.scope import Scope
+from envoi.packages.delivery.services.tracking import machines
 
-OWN = f"flags & {int(Flag.SEED | Flag.CONTROL)} = 0"
+OWN = f"(flags & {int(Flag.SEED) | int(Flag.CONTROL)}) = 0"
 """Condition on a row of a tracking log: no seed or control address."""
-PEOPLE = f"automatic <= {int(Automatic.READER)} AND {OWN}"
+PEOPLE = machines.COUNTED
 """Condition on a row of a tracking log: a person did it, as far as can be told, and it counts."""
 
 

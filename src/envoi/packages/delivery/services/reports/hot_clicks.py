@@ -8,8 +8,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
+from django.utils.translation import gettext as _
+
 from envoi.kernel.errors import NotFound, Refused
 from envoi.packages.delivery.models import Delivery, DeliveryContent, UrlType
+from envoi.packages.delivery.services import variants
 from envoi.packages.delivery.services.content import frozen, links
 from envoi.packages.delivery.services.content.addresses import Addresses
 from envoi.packages.delivery.services.reports.clicks import Link
@@ -21,7 +24,7 @@ _NOTHING = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAA
 _STYLE = """<style>
 .envoi-at{position:relative!important;display:inline-block!important;width:0!important;height:0!important;
 overflow:visible!important;vertical-align:top!important}
-.envoi-hot{position:absolute!important;left:-3px!important;top:-11px!important;z-index:2147483000!important;
+.envoi-hot{position:absolute!important;left:-3px!important;top:-15px!important;z-index:2147483000!important;
 padding:1px 6px!important;border:1px solid
 #fff!important;border-radius:9px!important;background:#9a3d05!important; color:#fff!important;font:700
 12px/16px system-ui,sans-serif!important;letter-spacing:0!important;
@@ -57,11 +60,17 @@ class _Named(Addresses):
 
 
 def own_links(delivery: Delivery) -> set[str]:
-    """Return where the links lead that stand in the delivery itself: those of its blocks are not among
-    them.
+    """Return where the links lead that stand in the delivery itself, in any of its languages: those of its
+    blocks are not among them.
     """
-    html, text = delivery.html_source, delivery.text_source
-    found = [links.target(each) for each in (*links.in_html(html), *links.in_text(text))]
+    of = variants.read(delivery.variants).of.values()
+    texts = [
+        (delivery.html_source, delivery.text_source),
+        *((each.get("html_source", ""), each.get("text_source", "")) for each in of),
+    ]
+    found = [
+        links.target(each) for html, text in texts for each in (*links.in_html(html), *links.in_text(text))
+    ]
     return {each.url for each in found if each is not None}
 
 
@@ -74,17 +83,23 @@ def drawable(delivery: Delivery, found: Sequence[Link]) -> set[int]:
     return inside or {each.number for each in clickable}
 
 
-def message(delivery: Delivery, badges: Mapping[int, tuple[str, float]]) -> str:
+def languages(delivery: Delivery) -> list[str]:
+    """Return the languages of the variants that the latest analysis has, beside its own content."""
+    kept = DeliveryContent.objects.filter(run_id=delivery.run_id).first()
+    return list(variants.languages(kept.templates)) if kept is not None else []
+
+
+def message(delivery: Delivery, badges: Mapping[int, tuple[str, float]], language: str = "") -> str:
     """Return the HTML of the latest analysis, as somebody sees it of whom nothing is known, with a badge
     over each link of `badges`: its text, and its heat from 0 to 1. It holds no link that leads anywhere and
     must be shown where no script runs. Raises NotFound when there is nothing to show.
     """
     kept = DeliveryContent.objects.select_related("run").filter(run_id=delivery.run_id).first()
     if kept is None:
-        raise NotFound(f"Delivery {delivery.internal_name} has no content.")
-    content = frozen.Content(kept, most=1.0, addresses=_Named)
+        raise NotFound(_("There is no content of this delivery to show."))
+    content = frozen.Content(kept, most=1.0, addresses=_Named, variant=language)
     row = content.of_nobody(0)
-    html = content.page(row) if kept.templates.get("html") else ""
+    html = content.page(row) if variants.sources(kept.templates, language).get("html") else ""
     if html:
         return _over(html, badges)
     return _in_text(content.render(row).text, badges)

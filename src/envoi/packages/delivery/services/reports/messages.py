@@ -102,7 +102,7 @@ def whole(found: dict[str, Outcomes]) -> Outcomes:
 def _rows(storage: str, runs: tuple[int, ...], bins: domains.Bins) -> list[tuple[str, int, int, int]]:
     params: dict[str, Any] = {
         "runs": list(runs),
-        "seed": int(Flag.SEED),
+        "apart": int(Flag.SEED) | int(Flag.CONTROL),
         "ignored": int(MessageStatus.IGNORED),
         "domains": list(bins.domains),
         "providers": list(bins.providers),
@@ -113,7 +113,7 @@ def _rows(storage: str, runs: tuple[int, ...], bins: domains.Bins) -> list[tuple
                 FROM (SELECT lower(split_part(address, '@', 2)) AS domain, status, failure_reason,
                         count(*) AS n
                       FROM {quoted(log_tables.table("broad_log", storage))}
-                      WHERE run_id = ANY(%(runs)s) AND flags & %(seed)s = 0 AND status <> %(ignored)s
+                      WHERE run_id = ANY(%(runs)s) AND flags & %(apart)s = 0 AND status <> %(ignored)s
                       GROUP BY 1, 2, 3) AS l
                 {domains.JOIN.format(domain="l.domain")}
                 GROUP BY 1, 2, 3""",  # noqa: S608 quoted

@@ -77,7 +77,7 @@ def test_the_time_to_reach_a_share() -> None:
             f"/deliveries/{made.delivery.pk}/reports/trackingStatistics.csv?block=pace"
         )
     )
-    half = next(row for row in rows if row[0] == "50 %")
+    half = next(row for row in rows if row[0] == "50%")
     assert half[1] == f"{over_time.reached(found.opens, 50).total_seconds():.0f}"
 
 
