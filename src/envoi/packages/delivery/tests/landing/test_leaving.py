@@ -138,6 +138,26 @@ def test_who_reads_a_proof_is_not_its_person(mailed: Any, ann: Recipient, reader
     assert "test message" in text(reader.get(mail.preferences))
 
 
+@pytest.mark.parametrize(
+    ("profile", "browser", "said"),
+    [
+        ("fr", "en", "Se désinscrire"),
+        ("fr_CA", "", "Se désinscrire"),
+        ("", "fr-FR,en;q=0.5", "Se désinscrire"),
+        ("", "de", "Unsubscribe"),
+        ("sv", "fr", "Unsubscribe"),
+    ],
+)
+def test_pages_speak_the_readers_language(
+    mailed: Any, ann: Recipient, reader: Client, profile: str, browser: str, said: str
+) -> None:
+    Recipient.objects.filter(pk=ann.pk).update(language=profile)
+    mail = mailed()
+    page = reader.get(mail.unsubscribe, headers={"accept-language": browser})
+    assert said in text(page)
+    assert page.headers["Content-Language"] == ("fr" if said == "Se désinscrire" else "en")
+
+
 def test_answers_are_confined(mailed: Any, ann: Recipient, reader: Client) -> None:
     mail = mailed()
     for address in (mail.unsubscribe, mail.preferences, mail.forward, mail.mirror, "/r/u/?id=x"):
