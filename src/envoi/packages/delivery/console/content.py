@@ -26,6 +26,7 @@ from envoi.packages.delivery.services import content, deliveries, variants
 from envoi.packages.delivery.services.content import (
     attachments,
     checking,
+    images,
     plain,
     preview,
     reading,
@@ -126,7 +127,11 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
         context |= {
             "size": max(1, shown.size // 1024),
             "as_text": as_text,
-            "html": preview.in_scheme(shown.parts["html"], dark=dark),
+            "html": preview.in_scheme(
+                # The console may be reached elsewhere than readers reach our pictures.
+                shown.parts["html"].replace(images.own_address() + images.PATH[1:], images.PATH),
+                dark=dark,
+            ),
             "inverted": dark and not as_text and not preview.knows_dark(shown.parts["html"]),
         }
     response = render(request, "delivery/preview.html", context, status=400 if problem else 200)

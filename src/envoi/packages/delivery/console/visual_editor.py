@@ -125,6 +125,7 @@ def _context(delivery: Delivery, actor: Actor) -> dict[str, Any]:
                 for each in IncludeView.objects.all()
             ],
             "placeholder": images.picture_address("placeholder.png"),
+            "own": images.own_address(),
             "social": static("delivery/social/"),
             "urls": {"pictures": reverse("delivery:delivery-images", args=[delivery.pk]) + "?pick=1"},
             "texts": _texts(),

@@ -168,6 +168,11 @@ def social_address() -> str:
     return f"{settings.ENVOI.config.web.address}/static/delivery/social/"
 
 
+def own_address() -> str:
+    """Return where the pictures of this instance lie, with a slash at its end."""
+    return f"{settings.ENVOI.config.web.address}/"
+
+
 def picture_address(name: str) -> str:
     """Return where readers get a picture that the product ships."""
     return f"{settings.ENVOI.config.web.address}/static/delivery/starters/{name}"

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from envoi.kernel.errors import NotFound
 from envoi.kernel.rights import Actor
-from envoi.packages.delivery.services.content import images, visual
+from envoi.packages.delivery.services.content import images, preview, visual
 
 DATA = Path(__file__).parents[2] / "data" / "starters"
 PICTURES = Path(__file__).parents[2] / "console" / "static" / "delivery" / "starters"
@@ -95,7 +95,7 @@ def _filled(name: str, language: str, address: Callable[[str], str]) -> str:
 
 def _sample(html: str) -> str:
     """Return a page as somebody would get it."""
-    return _MARK.sub(lambda mark: _SAMPLE.get(mark[1] or "", ""), html)
+    return preview.in_scheme(_MARK.sub(lambda mark: _SAMPLE.get(mark[1] or "", ""), html), dark=False)
 
 
 def _shipped(picture: str) -> str:

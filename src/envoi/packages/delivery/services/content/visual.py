@@ -42,6 +42,7 @@ _VOID = re.compile(
     r"<(area|base|br|col|hr|img|input|link|meta|source|track|wbr)((?:\s(?:\"[^\"]*\"|'[^']*'|[^\"'<>])*?)?)\s*/?>",
     re.I,
 )
+_SHEET = re.compile(r"(<(mj-style|style)\b[^>]*>)(.*?)(</\2>)", re.S)
 _PROLOGUE = re.compile(r"\A\ufeff?\s*(?:<\?xml.*?\?>\s*)?(?:<!--.*?-->\s*)*", re.S)
 _TAG = re.compile(
     r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<(?P<end>/)?(?P<name>[A-Za-z][\w:.-]*)"
@@ -94,6 +95,8 @@ def compiled(source: str, *, language: str = "") -> str:
         return f"{word}{len(marks) - 1}z"
 
     text = _MARK.sub(lambda found: cut(unescape(found[0])), text)
+    # The compiler writes style sheets as they stand, and they know no entities.
+    text = _SHEET.sub(lambda found: found[1] + unescape(found[3]).replace("<", "") + found[4], text)
     try:
         # Without a list of fonts none is fetched from anywhere by those who read.
         html = mjml.mjml2html(text, fonts={}, social_icon_origin=images.social_address())

@@ -126,3 +126,10 @@ def test_a_message_of_the_editor_asks_nobody_else_for_anything(db):
     assert "fonts.googleapis" not in html
     assert "mailjet" not in html
     assert "/static/delivery/social/facebook.png" in html
+
+
+def test_style_sheets_reach_the_message_as_they_are_meant(db):
+    source = _mjml(
+        _section("<mj-text>a</mj-text>"), head="<mj-style>.a&gt;b{color:red}/* &amp; */</mj-style>"
+    )
+    assert ".a>b{color:red}/* & */" in visual.compiled(source)

@@ -49,7 +49,11 @@
     opt.mjmlParser = (source, options) => {
       const [head] = tagged(editor.getWrapper(), "mj-attributes");
       const made = parse(head ? source.replace(/^<mjml>/, `<mjml><mj-head>${written(head)}</mj-head>`) : source, options);
-      return { ...made, html: made.html.replaceAll("https://www.mailjet.com/images/theme/v1/icons/ico-social/", config.social) };
+      // Nothing is fetched from elsewhere for the sake of an icon; pictures of ours come from where we are.
+      const html = made.html.replaceAll("https://www.mailjet.com/images/theme/v1/icons/ico-social/", config.social).replaceAll(config.own, "/")
+        // A message is drawn as it looks in the light, whatever the console looks like; the preview shows the dark.
+        .replace(/\(\s*prefers-color-scheme\s*:\s*dark\s*\)/gi, "(max-width:0)");
+      return { ...made, html };
     };
   };
   const editor = window.grapesjs.init({
@@ -69,7 +73,7 @@
     assetManager: { custom: { open: ({ select, close: done }) => pictures((chosen) => { select({ getSrc: () => chosen.address }, true); done?.(); }), close: () => {} } },
     deviceManager: { devices: [] },
     domComponents: { disableTextInnerChilds: false },
-    canvas: { styles: [] },
+    canvasCss: '[data-gjs-type="mj-head"]{display:none!important}body{color-scheme:light}',
     i18n: { locale: config.language, detectLocale: false, localeFallback: "en", messages: { [config.language]: {} } },
     plugins: [
       (it) => plugin(it, {
@@ -147,23 +151,51 @@
   const social = `<mj-social icon-size="28px" mode="horizontal">${["facebook", "instagram", "linkedin", "youtube"].map((each) => `<mj-social-element name="${each}-noshare" href="https://www.${each}.com/"></mj-social-element>`).join("")}</mj-social>`;
   const image = `<mj-image src="${config.placeholder}" alt=""/>`;
   const say2 = (name) => escaped(t(name));
+  const ICONS = {
+    one: "M2 3.5h12v9H2z",
+    two: "M2 3.5h5v9H2zM9 3.5h5v9H9z",
+    three: "M1.5 3.5H5v9H1.5zM6.3 3.5h3.4v9H6.3zM11 3.5h3.5v9H11z",
+    pictureText: "M2 3.5h5v9H2zM2.5 11l1.6-2 1.2 1.2M9 5h5M9 8h5M9 11h3.5",
+    hero: "M1.5 3h13v10h-13zM4.5 6.5h7M6 9.5h4",
+    text: "M3 4h10M3 7h10M3 10h10M3 13h6",
+    heading: "M4 3v10M12 3v10M4 8h8",
+    image: "M2 3h12v10H2zM3 11.5l3.2-3.2 2.3 2 2.4-2.6 2.4 2.7M5.6 6.4a1 1 0 1 0 0-.1",
+    button: "M4 5h8a3 3 0 0 1 0 6H4a3 3 0 0 1 0-6zM5.5 8h5",
+    divider: "M2 8h12",
+    spacer: "M3 2.5h10M3 13.5h10M8 5v6M6.3 6.5 8 4.8l1.7 1.7M6.3 9.5 8 11.2l1.7-1.7",
+    social: "M5.4 8.9l5.2 2.7M5.4 7.1l5.2-2.7M3.7 6.2a1.8 1.8 0 1 0 0 3.6 1.8 1.8 0 0 0 0-3.6M12.3 1.8a1.8 1.8 0 1 0 0 3.6 1.8 1.8 0 0 0 0-3.6M12.3 10.6a1.8 1.8 0 1 0 0 3.6 1.8 1.8 0 0 0 0-3.6",
+    greeting: "M8 2.5a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6M2.6 14c.3-3 2.4-4.7 5.4-4.7s5.1 1.7 5.4 4.7",
+    conditional: "M8 1.8 14.2 8 8 14.2 1.8 8zM6.6 6.6c.2-1.7 2.9-1.5 2.7.2C9.2 7.9 8 7.8 8 9M8 10.8v.1",
+    footer: "M2 3h12v10H2zM2 10h12M4.5 11.5h7",
+    own: "M8 1.8 13.6 5v6L8 14.2 2.4 11V5zM2.6 5.1 8 8.2l5.4-3.1M8 8.2v6",
+  };
+  const drawing = (name) => {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("viewBox", "0 0 16 16");
+    svg.setAttribute("class", "i vico");
+    svg.setAttribute("aria-hidden", "true");
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", ICONS[name]);
+    svg.append(path);
+    return svg;
+  };
   const BLOCKS = [
-    ["layout", "one", "▭", section(column(text(say2("sampleText"))))],
-    ["layout", "two", "▯▯", section(column(text(say2("sampleText"))) + column(text(say2("sampleText"))))],
-    ["layout", "three", "▯▯▯", section(column(text(say2("sampleText"))) + column(text(say2("sampleText"))) + column(text(say2("sampleText"))))],
-    ["layout", "pictureText", "▣≡", section(column(image, ' width="40%"') + column(text(say2("sampleText")), ' width="60%"'))],
-    ["layout", "hero", "▤", `<mj-hero mode="fixed-height" height="320px" background-color="#24358f" vertical-align="middle" padding="40px 20px"><mj-text align="center" color="#ffffff" font-family="Helvetica, Arial, sans-serif" font-size="32px" line-height="1.2" font-weight="700">${say2("sampleTitle")}</mj-text>${button}</mj-hero>`],
-    ["content", "text", "¶", text(say2("sampleText"))],
-    ["content", "heading", "H", text(`<h1 style="margin:0;font-size:28px;line-height:1.25;">${say2("sampleTitle")}</h1>`)],
-    ["content", "image", "▣", image],
-    ["content", "button", "⬭", button],
-    ["content", "divider", "—", '<mj-divider border-color="#d5dae2" border-width="1px"/>'],
-    ["content", "spacer", "↕", '<mj-spacer height="24px"/>'],
-    ["content", "social", "◍", social],
-    ["personal", "greeting", "✉", text(`${say2("sampleHello")}{% if recipient.firstName %} {{ recipient.firstName }}{% endif %},`)],
-    ["personal", "conditional", "?", section(column(text(say2("sampleConditional"))), ' envoi-if="recipient.firstName"')],
-    ["personal", "footer", "⌄", section(column(text(say2("sampleFooter").replace("%address%", "{{ message.address }}") + `<br/><a href="{{ message.unsubscribeUrl }}" style="color:#5c6676;">${say2("unsubscribe")}</a>{% if message.mirrorUrl %} · <a href="{{ message.mirrorUrl }}" style="color:#5c6676;">${say2("mirror")}</a>{% endif %}`, ' align="center"').replace('color="#1f2733"', 'color="#5c6676"').replace('font-size="16px"', 'font-size="13px"'))).replace("#ffffff", "#f3f4f7")],
-    ...config.blocks.map(([name, label]) => ["own", `{}${label}`, "⧉", text(`{% include &quot;${escaped(name)}&quot; %}`)]),
+    ["layout", "one", "one", section(column(text(say2("sampleText"))))],
+    ["layout", "two", "two", section(column(text(say2("sampleText"))) + column(text(say2("sampleText"))))],
+    ["layout", "three", "three", section(column(text(say2("sampleText"))) + column(text(say2("sampleText"))) + column(text(say2("sampleText"))))],
+    ["layout", "pictureText", "pictureText", section(column(image, ' width="40%"') + column(text(say2("sampleText")), ' width="60%"'))],
+    ["layout", "hero", "hero", `<mj-hero mode="fixed-height" height="320px" background-color="#24358f" vertical-align="middle" padding="40px 20px"><mj-text align="center" color="#ffffff" font-family="Helvetica, Arial, sans-serif" font-size="32px" line-height="1.2" font-weight="700">${say2("sampleTitle")}</mj-text>${button}</mj-hero>`],
+    ["content", "text", "text", text(say2("sampleText"))],
+    ["content", "heading", "heading", text(`<h1 style="margin:0;font-size:28px;line-height:1.25;">${say2("sampleTitle")}</h1>`)],
+    ["content", "image", "image", image],
+    ["content", "button", "button", button],
+    ["content", "divider", "divider", '<mj-divider border-color="#d5dae2" border-width="1px"/>'],
+    ["content", "spacer", "spacer", '<mj-spacer height="24px"/>'],
+    ["content", "social", "social", social],
+    ["personal", "greeting", "greeting", text(`${say2("sampleHello")}{% if recipient.firstName %} {{ recipient.firstName }}{% endif %},`)],
+    ["personal", "conditional", "conditional", section(column(text(say2("sampleConditional"))), ' envoi-if="recipient.firstName"')],
+    ["personal", "footer", "footer", section(column(text(say2("sampleFooter").replace("%address%", "{{ message.address }}") + `<br/><a href="{{ message.unsubscribeUrl }}" style="color:#5c6676;">${say2("unsubscribe")}</a>{% if message.mirrorUrl %} · <a href="{{ message.mirrorUrl }}" style="color:#5c6676;">${say2("mirror")}</a>{% endif %}`, ' align="center"').replace('color="#1f2733"', 'color="#5c6676"').replace('font-size="16px"', 'font-size="13px"'))).replace("#ffffff", "#f3f4f7")],
+    ...config.blocks.map(([name, label]) => ["own", `{}${label}`, "own", text(`{% include &quot;${escaped(name)}&quot; %}`)]),
   ];
   const WHOLE = /^<mj-(section|hero|wrapper)/;
   const within = (component, types) => {
@@ -201,7 +233,7 @@
         onclick: () => add(content),
         ondragstart: (event) => editor.Blocks.startDrag(block, event),
         ondragend: (event) => editor.Blocks.endDrag(event),
-      }, make("span", { class: "vico", "aria-hidden": "true" }, icon), labelOf(name))),
+      }, drawing(icon), labelOf(name))),
     );
   });
 
