@@ -7,7 +7,7 @@ gave it, so one that comes again is logged once.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
@@ -203,6 +203,13 @@ def _bursts() -> None:
 
     Two rows of steps of time, half a step apart, so that no burst hides on the edge of one.
     """
+    params: dict[str, Any] = {
+        "reason": int(machines.Automatic.BURST),
+        "width": timedelta(seconds=machines.BURST_SECONDS),
+        "origin": "2000-01-01Z",
+        "open": int(UrlType.OPEN),
+        "links": machines.BURST_LINKS,
+    }
     with connection.cursor() as cursor:
         for offset in ("0 seconds", f"{machines.BURST_SECONDS / 2} seconds"):
             cursor.execute(
@@ -214,14 +221,7 @@ def _bursts() -> None:
                    WHERE l.broad_log_id = burst.broad_log_id AND l.automatic <= 0
                      AND date_bin(%(width)s, l.log_date, %(origin)s::timestamptz + %(offset)s::interval)
                        = burst.step""",
-                {
-                    "reason": int(machines.Automatic.BURST),
-                    "width": timedelta(seconds=machines.BURST_SECONDS),
-                    "origin": "2000-01-01Z",
-                    "offset": offset,
-                    "open": int(UrlType.OPEN),
-                    "links": machines.BURST_LINKS,
-                },
+                params | {"offset": offset},
             )
 
 
@@ -230,7 +230,7 @@ def _drop_repeated(into: str) -> int:
 
     Those of machines and those of readers are compared among themselves: a scanner must not hide a reader.
     """
-    params = {"open": int(UrlType.OPEN), "period": DEDUP}
+    params: dict[str, Any] = {"open": int(UrlType.OPEN), "period": DEDUP}
     with connection.cursor() as cursor:
         cursor.execute(
             f"""DELETE FROM trk_log l USING {quoted(into)} t
@@ -282,6 +282,7 @@ def _write(into: str, now: datetime) -> tuple[int, int, int]:
         "id, target_id, run_id, broad_log_id, delivery_id, url_id, type, log_date, source_id, user_agent_id,"
         " automatic, flags"
     )
+    params: dict[str, Any] = {"slice": SLICE, "click": int(UrlType.CLICK)}
     with connection.cursor() as cursor:
         cursor.execute(
             f"""WITH put AS (
@@ -310,7 +311,7 @@ def _write(into: str, now: datetime) -> tuple[int, int, int]:
                     proxy_open = t.proxy_open + EXCLUDED.proxy_open)
                 SELECT (SELECT count(*) FROM trk_log), count(*), count(*) FILTER (WHERE automatic > 0)
                 FROM put""",  # noqa: S608 quoted
-            {"slice": SLICE, "click": int(UrlType.CLICK)},
+            params,
         )
         found, logged, automatic = cursor.fetchone() or (0, 0, 0)
         if logged:

@@ -46,8 +46,15 @@ TEXT: Final = "text"
 """In the counts of a run: messages that have no HTML, whose opens cannot be seen."""
 
 
-def due(*, now: datetime, most: int = MOST) -> list[int]:
-    """Return deliveries that are to be worked out anew, those first that were longest not."""
+def due(*, now: datetime) -> list[int]:
+    """Return the next deliveries that are to be worked out anew, those first that were longest not."""
+    params: dict[str, Any] = {
+        "duration": DURATION,
+        "now": now,
+        "percent": IGNORE_PERCENT,
+        "period": IGNORE_PERIOD,
+        "most": MOST,
+    }
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT d.delivery_id FROM nms_delivery d
@@ -61,11 +68,8 @@ def due(*, now: datetime, most: int = MOST) -> list[int]:
                       AND (abs(d.error - coalesce(t.errors, 0)) * 100 >= %(percent)s * coalesce(t.errors, 0)
                            OR coalesce(d.indicators_at + %(period)s <= %(now)s, true)))
                ORDER BY d.indicators_at NULLS FIRST, d.delivery_id LIMIT %(most)s""",
-            {
-                "duration": DURATION, "now": now, "percent": IGNORE_PERCENT, "period": IGNORE_PERIOD,
-                "most": most,
-            },
-        )  # fmt: skip
+            params,
+        )
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -219,7 +223,7 @@ def _text(delivery: Delivery, run: DeliveryRun) -> int:
         return kept
     count = _count_text(delivery, run)
     run.counts[TEXT] = count
-    if run.step == RunStep.READY:
+    if run.step == int(RunStep.READY):
         DeliveryRun.objects.filter(pk=run.pk).update(counts=run.counts)
     return count
 

@@ -64,7 +64,7 @@ def load() -> Rules:
     networks: list[IPv4Network | IPv6Network] = []
     for rule in TrackingRule.objects.filter(active=True).order_by("tracking_rule_id"):
         try:
-            if rule.kind == RuleKind.AGENT:
+            if rule.kind == int(RuleKind.AGENT):
                 agents.append((re.compile(rule.value, re.I), Automatic(rule.automatic)))
             else:
                 networks.append(ip_network(rule.value.strip()))
@@ -76,7 +76,7 @@ def load() -> Rules:
 def check(kind: int, value: str) -> None:
     """Raise Invalid unless a value is one of its kind."""
     try:
-        if kind == RuleKind.AGENT:
+        if kind == int(RuleKind.AGENT):
             re.compile(value)
         else:
             ip_network(value.strip())
