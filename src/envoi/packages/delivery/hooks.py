@@ -56,6 +56,7 @@ from envoi.packages.delivery.services import (
     suppression,
     typologies,
 )
+from envoi.packages.delivery.services.ab_testing import script_calls
 from envoi.packages.delivery.services.landing import confirmation_mails
 from envoi.packages.delivery.services.mta import without
 from envoi.packages.delivery.services.qualification import rule_sets
@@ -68,6 +69,7 @@ __all__ = [
     "imports",
     "ready_filters",
     "running",
+    "script_calls",
     "without",
 ]  # imported so that outbox items, work of workers and filters are known
 IN_FOLDERS: tuple[type[Model], ...] = (Recipient, Visitor, SeedMember, Service, Group, Delivery, Image)

@@ -37,6 +37,7 @@ class AbTest(models.Model):
     if TYPE_CHECKING:
         delivery_id: int
         winner_id: int | None
+        versions: "models.Manager[AbVersion]"
 
     class Meta:
         db_table = "nms_ab_test"

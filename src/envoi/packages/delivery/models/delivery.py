@@ -318,7 +318,19 @@ class Delivery(models.Model):
                 Type.DOUBLE,
                 "Round(Percent([indicators/@success], [indicators/@processed]), 1)",
                 label="Success, per cent",
-            )
+            ),
+            **{
+                f"indicators/{name}": Computed(
+                    Type.DOUBLE, f"Percent([indicators/@{part}], [indicators/@success])", label=label
+                )
+                for name, part, label in (
+                    ("estimatedRecipientOpenRatio", "estimatedRecipientOpen", "Rate of opens, per cent"),
+                    ("recipientClickRatio", "recipientClick", "Rate of clicks, per cent"),
+                    ("refusedRatio", "complaints", "Rate of complaints, per cent"),
+                    ("transactionRatio", "transaction", "Rate of transactions, per cent"),
+                    ("optOutRatio", "optOut", "Rate of opt-outs, per cent"),
+                )
+            },
         },
         read_only=frozenset(
             {
