@@ -4,6 +4,7 @@ The questions of `OUTSIDE` need neither Django nor a server; those of `INSIDE` a
 database.
 """
 
+import ipaddress
 import os
 import shutil
 import socket
@@ -226,6 +227,59 @@ def _is_allowed(name: str, allowed: tuple[str, ...]) -> bool:
     )
 
 
+def readers(config: Config) -> Iterator[Finding]:
+    """Can readers reach us, and where are they led?"""
+    tracking, file = config.tracking, config.file
+    if not tracking.url:
+        yield hint(
+            "tracking",
+            file,
+            "Readers have no address to reach us: links and opens are not tracked.",
+            "Set [tracking] url to the public address of the process `track`, such as https://t.example.org.",
+        )
+        return
+    public = urlsplit(tracking.url)
+    if public.scheme not in ("http", "https") or not public.hostname or public.path.strip("/"):
+        yield problem(
+            "tracking",
+            file,
+            f"[tracking] url is {tracking.url!r}.",
+            "Write scheme and name alone: https://t.example.org.",
+        )
+    if not config.web.public_url and public.hostname not in ("127.0.0.1", "localhost", "::1"):
+        yield problem(
+            "tracking",
+            file,
+            f"Readers who unsubscribe or open a mirror page are led to {config.web.address}.",
+            "Set [web] public_url to the address at which readers reach the console.",
+        )
+    for network in tracking.trusted_proxies:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            yield problem(
+                "tracking",
+                file,
+                f"[tracking] trusted_proxies has {network!r}, which is no network.",
+                "Write addresses or networks such as 10.0.0.0/8.",
+            )
+    if tracking.cookies_elsewhere and public.scheme != "https":
+        yield hint(
+            "tracking",
+            file,
+            "Browsers send cookies from pages of other sites over https alone.",
+            "Put a TLS proxy before `track`, and write https in [tracking] url.",
+        )
+    rejected = sorted((config.home / "tracking").glob("*.rejected"))
+    if rejected:
+        yield hint(
+            "tracking",
+            rejected[0],
+            f"{len(rejected)} files hold hits that could not be read.",
+            "Look at them; remove them when nobody misses them.",
+        )
+
+
 def zone_and_language(config: Config) -> Iterator[Finding]:
     """Are time zone and language known?"""
     try:
@@ -289,7 +343,18 @@ def traces(config: Config) -> Iterator[Finding]:
         )
 
 
-OUTSIDE = (folder, secret_files, instance_key, disk, port, addresses, zone_and_language, mail, traces)
+OUTSIDE = (
+    folder,
+    secret_files,
+    instance_key,
+    disk,
+    port,
+    addresses,
+    readers,
+    zone_and_language,
+    mail,
+    traces,
+)
 
 
 # Of a running database

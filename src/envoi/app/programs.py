@@ -31,7 +31,10 @@ def programs(home: Path, config: Config, only: Sequence[str] = ()) -> tuple[Prog
         ),
         # Brings what they have written into the database, so it is stopped after them.
         Program(
-            "loader", (*envoi, "track", "--load"), count=min(config.tracking.processes, 1), stop_seconds=30
+            "loader",
+            (*envoi, "track", "--load"),
+            count=min(config.tracking.processes, 1) if config.tracking.url else 0,
+            stop_seconds=30,
         ),
         Program(
             "worker",

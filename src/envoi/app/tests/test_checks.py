@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from envoi.app import boot, checks
-from envoi.kernel.config import Config, InstanceConfig, SmtpConfig, TelemetryConfig, WebConfig
+from envoi.kernel.config import Config, InstanceConfig, SmtpConfig, TelemetryConfig, TrackingConfig, WebConfig
 
 
 @pytest.fixture
@@ -27,13 +27,30 @@ def found(question, config: Config) -> list[tuple[str, str, str]]:
     return [(each.level, each.thing, each.remedy) for each in question(config)]
 
 
-def test_an_instance_in_good_order_has_nothing_but_the_hint_about_mail(config):
+def test_an_instance_in_good_order_has_nothing_but_hints_about_readers_and_mail(config):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
     config = replace(config, web=WebConfig(port=free))
     findings = [each for question in checks.OUTSIDE for each in question(config)]
-    assert [(each.level, each.thing, each.place) for each in findings] == [("hint", "mail", "SMTP_URL")]
+    assert [(each.level, each.thing) for each in findings] == [("hint", "tracking"), ("hint", "mail")]
+
+
+@pytest.mark.parametrize(
+    ("tracking", "level"),
+    [
+        (TrackingConfig("https://t.example.org/", trusted_proxies=("10.0.0.0/8",)), []),
+        (TrackingConfig("https://t.example.org/r/"), ["problem"]),
+        (TrackingConfig("t.example.org"), ["problem"]),
+        (TrackingConfig("https://t.example.org", trusted_proxies=("proxy",)), ["problem"]),
+        (TrackingConfig("http://t.example.org", cookies_elsewhere=True), ["hint"]),
+    ],
+)
+def test_what_keeps_readers_away_is_found(config, tracking, level):
+    config = replace(config, tracking=tracking, web=WebConfig(public_url="https://console.example.org"))
+    assert [each.level for each in checks.readers(config)] == level
+    hidden = replace(config, web=WebConfig(), tracking=TrackingConfig("https://t.example.org"))
+    assert [each.level for each in checks.readers(hidden)] == ["problem"]
 
 
 @pytest.mark.parametrize("mode", [0o750, 0o705, 0o770, 0o777])

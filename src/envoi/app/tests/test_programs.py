@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from envoi.app.programs import programs
-from envoi.kernel.config import Config, InboundConfig, SendingConfig, WorkerConfig
+from envoi.kernel.config import Config, InboundConfig, SendingConfig, TrackingConfig, WorkerConfig
 from envoi.kernel.errors import NotFound
 
 
@@ -22,6 +22,14 @@ def test_web_stops_first_and_workers_are_as_many_as_configured(tmp_path):
     assert web.command[-3:] == ("--home", str(tmp_path), "web")
 
 
+def test_readers_are_answered_where_they_have_an_address_and_the_loader_stops_after_them(tmp_path):
+    config = Config(home=tmp_path, tracking=TrackingConfig(url="https://t.example", processes=2))
+    _, track, loader, *_ = programs(tmp_path, config)
+    assert (track.names(), loader.names()) == (["track-1", "track-2"], ["loader"])
+    assert loader.command[-2:] == ("track", "--load")
+    assert track.overlap_seconds, "a fresh one answers before the old one ends"
+
+
 def test_a_choice_of_them_can_be_named_and_none_is_none(tmp_path):
     config = Config(home=tmp_path)
     assert [each.name for each in programs(tmp_path, config, ["worker"])] == ["worker"]
@@ -33,6 +41,6 @@ def test_a_choice_of_them_can_be_named_and_none_is_none(tmp_path):
     )
     assert [each.name for each in programs(tmp_path, without)] == ["web"]
     with pytest.raises(
-        NotFound, match=r"There is no process 'wrker'; known are web, worker, sender, inmail\."
+        NotFound, match=r"There is no process 'wrker'; known are web, track, loader, worker, sender, inmail\."
     ):
         programs(tmp_path, config, ["wrker"])

@@ -2,7 +2,8 @@
 
     {"waves": {"size": "30%" | 300, "every": "2d"} | {"lines": [{"after": "6h", "size": "25%"}, …]},
      "retry": {"count": 5, "period": "1h"},
-     "validity": {"duration": "5d"} | {"until": "2026-12-01T09:00:00+01:00"}, "web": the same,
+     "validity": {"duration": "5d"} | {"until": "2026-12-01T09:00:00+01:00"}, "web": the same, or 0 for ever,
+     "expired": "https://shop.example/over",
      "verify": false, "bcc": false, "doubt": "repeat" | "hold",
      "missed": {"policy": "send" | "skip" | "ask", "grace": "1h"},
      "local_time": false, "zone": "Europe/Paris", "affinity": "", "personalisation": 5,
@@ -45,7 +46,7 @@ _DURATION = re.compile(r"^(\d{1,9})\s*([smhdy])$", re.ASCII)
 _LONGEST = timedelta(days=365 * 20)
 _KEYS = {
     "waves", "retry", "validity", "web", "verify", "bcc", "doubt", "missed", "local_time", "zone", "affinity",
-    "personalisation", "proof_label",
+    "personalisation", "proof_label", "expired",
 }  # fmt: skip
 
 
@@ -82,8 +83,11 @@ class Sending:
     retry_period: timedelta
     validity: timedelta
     until: datetime | None
-    web_validity: timedelta
+    web_validity: timedelta | None
+    """None: pages and links work for ever."""
     web_until: datetime | None
+    expired: str
+    """Where links lead when their time is over; empty: where the instance says."""
     verify: bool
     """Connect and name the recipient, but send no message (*Test SMTP delivery*)."""
     bcc: bool
@@ -110,9 +114,9 @@ class Sending:
         """Return until when messages are tried that start at `start`."""
         return self.until or start + self.validity
 
-    def web_end(self, start: datetime) -> datetime:
-        """Return until when pages and links of messages work that start at `start`."""
-        return self.web_until or start + self.web_validity
+    def web_end(self, start: datetime) -> datetime | None:
+        """Return until when pages and links of messages work that start at `start`; None for ever."""
+        return self.web_until or (None if self.web_validity is None else start + self.web_validity)
 
 
 def read(said: Mapping[str, Any], *, channel: Channel = Channel.EMAIL) -> Sending:
@@ -123,7 +127,8 @@ def read(said: Mapping[str, Any], *, channel: Channel = Channel.EMAIL) -> Sendin
     family = "NmsSMS" if channel is Channel.SMS else "NmsEmail"
     fallback = retries.SMS if channel is Channel.SMS else retries.EMAIL
     validity, until = _span(said.get("validity"), "validity")
-    web, web_until = _span(said.get("web"), "web")
+    for_ever = isinstance(said.get("web"), dict) and str(said["web"].get("duration")) in ("0", "0s")
+    web, web_until = (None, None) if for_ever else _span(said.get("web"), "web")
     return Sending(
         waves=_waves(said["waves"]) if said.get("waves") else None,
         retry_count=(
@@ -138,8 +143,11 @@ def read(said: Mapping[str, Any], *, channel: Channel = Channel.EMAIL) -> Sendin
         ),
         validity=validity or _seconds("NmsBroadcast_MsgValidityDuration", timedelta(days=5)),
         until=until,
-        web_validity=web or _seconds("NmsBroadcast_MsgWebValidityDuration", timedelta(days=60)),
+        web_validity=None
+        if for_ever
+        else web or _seconds("NmsBroadcast_MsgWebValidityDuration", timedelta(days=60)),
         web_until=web_until,
+        expired=_address(said.get("expired"), "expired"),
         verify=_switch(said, "verify"),
         bcc=_switch(said, "bcc"),
         doubt=cast("Doubt", _choice(said.get("doubt") or "repeat", "doubt", DOUBTS)),
@@ -281,6 +289,13 @@ def _choice(said: Any, place: str, known: tuple[str, ...]) -> str:
     if said not in known:
         raise Invalid(_("%(place)s must be one of %(known)s.") % {"place": place, "known": ", ".join(known)})
     return str(said)
+
+
+def _address(said: Any, place: str) -> str:
+    found = _text(said, place, 1000)
+    if found and not found.lower().startswith(("http://", "https://")):
+        raise Invalid(_("%(place)s must be a web address, such as https://shop.example/.") % {"place": place})
+    return found
 
 
 def _text(said: Any, place: str, longest: int) -> str:

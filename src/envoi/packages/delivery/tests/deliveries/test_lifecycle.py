@@ -154,6 +154,7 @@ def test_what_is_wrong_with_the_sending_is_named() -> None:
         ({"missed": {"policy": "no"}}, "missed/policy"),
         ({"zone": "Mars/Olympus"}, "zone"),
         ({"personalisation": -1}, "personalisation"),
+        ({"expired": "javascript:alert(1)"}, "expired"),
     ):
         with pytest.raises(Invalid, match=place):
             make(sending=wrong)
@@ -163,6 +164,7 @@ def test_defaults_of_sending_are_options_and_differ_by_channel() -> None:
     plain = sending.read({})
     assert (plain.retry_count, plain.retry_period) == (5, timedelta(hours=1))
     assert (plain.validity, plain.web_validity) == (timedelta(days=5), timedelta(days=60))
+    assert sending.read({"web": {"duration": "0"}}).web_end(product_clock.now()) is None, "0: for ever"
     assert sending.read({}, channel=Channel.SMS).retry_period == timedelta(minutes=15)
     assert (plain.doubt, plain.missed, plain.personalisation, plain.verify) == ("repeat", "send", 5, False)
     options.set("NmsEmail_RetryCount", 20, actor=admin_actor())

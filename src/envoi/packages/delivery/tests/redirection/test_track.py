@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 from contextlib import contextmanager
 
@@ -26,6 +27,8 @@ from envoi.packages.delivery.tests.redirection.stage import PAGES, PIXEL, READER
 
 @pytest.fixture
 def news(committed_db):
+    # Tests of one process share the folder of its instance.
+    shutil.rmtree(committed_db.home / "tracking", ignore_errors=True)
     return mailing(committed_db.home)
 
 
@@ -168,9 +171,10 @@ def _message_to(delivery, person):
     log_tables.partition("broad_log", "rcp", run.pk)
     with connection.cursor() as cursor:
         cursor.execute(
-            """INSERT INTO nms_broad_log_rcp (id, target_id, run_id, delivery_id, address, status, flags)
-               VALUES (500, %s, %s, %s, 'a@example.org', 1, 0)""",
-            [person, run.pk, delivery.pk],
+            """INSERT INTO nms_broad_log_rcp
+                 (id, target_id, run_id, delivery_id, address, status, flags, modified_at)
+               VALUES (500, %s, %s, %s, 'a@example.org', 1, 0, %s)""",
+            [person, run.pk, delivery.pk, product_clock.now()],
         )
     return 500
 
