@@ -26,8 +26,8 @@ class Asked:
 
     def chosen(self, name: str, known: Sequence[str]) -> str:
         """Return which of some values a parameter has, the first one unless it is another."""
-        value = str(self.given.get(name) or "")
-        return value if value in known else known[0]
+        value = self.given.get(name)
+        return value if isinstance(value, str) and value in known else known[0]
 
     def choices(self, name: str, known: Sequence[tuple[str, Any]]) -> list[Choice]:
         """Return ways to see a block, by the values of a parameter and their labels."""
