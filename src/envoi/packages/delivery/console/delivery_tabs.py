@@ -86,6 +86,10 @@ def _reported(delivery: Delivery) -> bool:
     return _sends(delivery) and _mails(delivery)
 
 
+def _tested(delivery: Delivery) -> bool:
+    return _reported(delivery) and not delivery.fcp
+
+
 def _external(delivery: Delivery) -> bool:
     return delivery.delivery_mode == DeliveryMode.EXTERNAL
 
@@ -95,6 +99,7 @@ TABS: list[DeliveryTab] = [
     DeliveryTab("target", lazy("Target"), "delivery:delivery-target", _always),
     DeliveryTab("extraction", lazy("File"), "delivery:delivery-extraction", _external),
     DeliveryTab("content", lazy("Content"), "delivery:delivery-content", _mails),
+    DeliveryTab("versions", lazy("Versions"), "delivery:delivery-versions", _tested),
     DeliveryTab("sending", lazy("Sending"), "delivery:delivery-sending", _always),
     DeliveryTab("proofs", lazy("Proofs"), "delivery:delivery-proofs", _sends),
     DeliveryTab("approval", lazy("Approval"), "delivery:delivery-approval", _always),

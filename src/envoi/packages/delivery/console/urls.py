@@ -3,6 +3,7 @@
 from django.urls import path
 
 from envoi.packages.delivery.console import (
+    ab_test,
     calendar,
     content,
     content_imports,
@@ -72,6 +73,7 @@ urlpatterns = [
     path("deliveries/<int:number>/exclusions", delivery_logs.exclusions, name="delivery-exclusions"),
     path("deliveries/<int:number>/audit", delivery_logs.trail, name="delivery-audit"),
     path("deliveries/<int:number>/target", delivery_target.page, name="delivery-target"),
+    path("deliveries/<int:number>/versions", ab_test.page, name="delivery-versions"),
     path("deliveries/<int:number>/variants", variants.change, name="delivery-variants"),
     path("deliveries/<int:number>/content", content.page, name="delivery-content"),
     path("deliveries/<int:number>/content/visual", visual_editor.page, name="delivery-visual"),
