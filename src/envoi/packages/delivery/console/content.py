@@ -198,8 +198,18 @@ def _settings(given: Mapping[str, str], delivery: Delivery) -> dict[str, Any]:
         **delivery.content,
         "tracking": "tracking" in given,
         "opens": "opens" in given,
+        **({"mirror": given["mirror"]} if "mirror" in given else {}),
         "language": given.get("language", "").strip(),
         "toName": given.get("to_name", "").strip(),
+    }
+
+
+def _mirrors() -> dict[str, str]:
+    return {
+        settings.LINK: _("for readers, where the message links to it"),
+        settings.ALWAYS: _("for readers, always"),
+        settings.BY_ID: _("for operators only, from the delivery log"),
+        settings.NEVER: _("none"),
     }
 
 
@@ -233,6 +243,7 @@ def _context(delivery: Delivery, actor: Actor) -> dict[str, Any]:
         "links": TrackingUrl.objects.filter(delivery=delivery, type=UrlType.CLICK).order_by("pk")[:50],
         "files": attachments.of(delivery),
         "can_track": content.trackable(),
+        "mirrors": [(mode, label, mode == said.mirror) for mode, label in _mirrors().items()],
         "tongues": tongues(delivery),
         "kilobytes": max(1, len(delivery.html_source.encode()) // 1024) if delivery.html_source else 0,
     }

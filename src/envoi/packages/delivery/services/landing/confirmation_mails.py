@@ -1,18 +1,19 @@
 """Messages that confirm a subscription or its end: runs of one continuous delivery (delivery.md §1.2).
 
-There is one for each service and template. A run is for all people who wait when it begins, so a rush of
-subscribers makes few runs, and each person is told once. Those who have left have no subscription that a
-message could be about: theirs go to the profiles.
+There is one for each service and template, a new one each month. A run is for all people who wait when it
+begins, so a rush of subscribers makes few runs, and each person is told once. Those who have left have no
+subscription that a message could be about: theirs go to the profiles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
 
-from envoi.kernel import outbox
+from envoi.kernel import clock, outbox
 from envoi.kernel.rights import internal
 from envoi.packages.delivery.models import (
     Confirmation,
@@ -31,6 +32,8 @@ from envoi.packages.delivery.services.confirmations import Batch
 SUBSCRIPTIONS, RECIPIENTS = "nms:subscription", "nms:recipient"
 _READY = continuous.AGAIN | {DeliveryState.EDITING, DeliveryState.FAILED}
 """States in which a further run can begin."""
+_USED = timedelta(days=30)
+"""How long one delivery is used: whoever looks for a message of it looks through its runs."""
 _OVER = (DeliveryState.STOPPED, DeliveryState.DELETED)
 
 
@@ -83,6 +86,7 @@ def _delivery(service: Service, template: Delivery, action: SubAction) -> Delive
             delete_status=0,
             variables__service=service.name,
             variables__action=int(action),
+            created_at__gt=clock.now() - _USED,
         )
         .exclude(state__in=_OVER)
         .select_related("mapping", "folder")

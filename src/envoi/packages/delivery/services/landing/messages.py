@@ -54,10 +54,10 @@ def read(target: str, path: str) -> Tag | None:
 
 
 def find(broad_log_id: int, delivery_id: int) -> Message | None:
-    """Return a message; None for one that is not there any more, or whose delivery is deleted."""
-    delivery = (
-        Delivery.objects.filter(pk=delivery_id, delete_status=0).select_related("mapping", "folder").first()
-    )
+    """Return a message; None for one that is not there any more. Its delivery may be deleted: who wants to
+    leave can.
+    """
+    delivery = Delivery.objects.filter(pk=delivery_id).select_related("mapping", "folder").first()
     if delivery is None:
         return None
     storages = DeliveryRun.objects.filter(delivery=delivery).exclude(storage="")

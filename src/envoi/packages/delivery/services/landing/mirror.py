@@ -141,7 +141,9 @@ def purge(*, now: datetime, limit: int = 100) -> int:
 
 def _mode(message: Message) -> str:
     kept = DeliveryContent.objects.filter(run_id=message.run_id).first()
-    if kept is None or not kept.templates.get("html") or not message.delivery.mapping.schema:
+    delivery = message.delivery
+    whole = kept is not None and kept.templates.get("html") and delivery.mapping.schema
+    if kept is None or not whole or delivery.delete_status:
         raise NotFound(_("This message has no page."))
     return content_settings.read(kept.settings.get("said", {})).mirror
 

@@ -44,8 +44,8 @@ RECIPIENTS, SUBSCRIPTIONS = "rcp", "sub"
 UNDONE_WITHIN = timedelta(days=1)
 SOURCE = "unsubscribe"
 """What the withdrawal of a consent says it came through."""
-_SEGMENT = """SELECT broad_log_id, delivery_id, received_at AS at, address AS source_address
-    FROM nms_tracking_inbox WHERE segment = %(segment)s AND kind = %(kind)s"""
+_SEGMENT = f"""SELECT broad_log_id, delivery_id, received_at AS at, address AS source_address
+    FROM nms_tracking_inbox WHERE segment = %(segment)s AND kind = {int(HitKind.UNSUBSCRIBE)}"""  # noqa: S608
 _ONE = """SELECT %(broad_log)s::bigint AS broad_log_id, %(delivery)s::bigint AS delivery_id,
     %(at)s::timestamptz AS at, %(source)s::text AS source_address"""
 
@@ -69,7 +69,7 @@ def apply(segment: str, *, now: datetime) -> int:
     """Carry out the one-click unsubscriptions of a segment that is being loaded, in the caller's transaction;
     returns how many readers have left.
     """
-    params = {"segment": segment, "kind": int(HitKind.UNSUBSCRIBE)}
+    params = {"segment": segment}
     return _leave(_SEGMENT, params, Said(OptOutWay.ONE_CLICK), reserve_ids(1).blocks[0], now)
 
 

@@ -7,6 +7,7 @@ when they are over.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -199,8 +200,9 @@ def _make(
     email = _address(asked.email)
     if not email:
         raise Invalid(_("Please give an e-mail address."))
-    before = ReaderRequest.objects.filter(source_address=asked.source_address, created_at__gt=now - AN_HOUR)
-    if asked.source_address and before.count() >= PER_SOURCE:
+    source = _network(asked.source_address)
+    before = ReaderRequest.objects.filter(source_address__startswith=source, created_at__gt=now - AN_HOUR)
+    if source and before.count() >= PER_SOURCE:
         raise TooMany(_("There were too many requests from here. Please try again in an hour."))
     sent = ReaderRequest.objects.filter(email=email, created_at__gt=now - A_DAY).count()
     made = ReaderRequest.objects.create(
@@ -214,12 +216,29 @@ def _make(
         purpose=PURPOSE,
         consent=asked.consent.strip(),
         broad_log_id=broad_log_id,
-        source_address=asked.source_address[:64],
+        source_address=_exploded(asked.source_address)[:64],
         created_at=now,
         expires_at=now + VALID,
     )
     shut = kind is RequestKind.FRIEND and _wants_no_mail(email)
     return None if sent >= PER_ADDRESS or shut or suppression.suppressed([email]) else made
+
+
+def _network(address: str) -> str:
+    """Return what addresses of one connection begin with: of IPv6 a household has 2^64 of them."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(found) if found.version == 4 else found.exploded[:19]
+
+
+def _exploded(address: str) -> str:
+    """Return an address written out, so that what it begins with is the same for all of its network."""
+    try:
+        return ipaddress.ip_address(address).exploded
+    except ValueError:
+        return address
 
 
 def _wants_no_mail(email: str) -> bool:

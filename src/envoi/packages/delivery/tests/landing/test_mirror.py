@@ -111,6 +111,15 @@ def test_a_page_without_its_reader_is_none(mailed: Any, ann: Recipient, reader: 
     assert "can no longer be shown" in text(reader.get(mail.mirror), 404)
 
 
+def test_of_a_delivery_that_is_deleted_only_leaving_remains(
+    mailed: Any, ann: Recipient, reader: Client
+) -> None:
+    mail = mailed()
+    Delivery.objects.filter(pk=mail.delivery.pk).update(delete_status=1)
+    assert "has no page" in text(reader.get(mail.mirror), 404)
+    assert "will get no more e-mail" in text(reader.get(mail.unsubscribe))
+
+
 def test_a_text_has_no_page(mailed: Any, ann: Recipient, reader: Client) -> None:
     mail = mailed()
     DeliveryContent.objects.update(templates={"text": "x", "html": "", "subject": "y"})

@@ -9,7 +9,7 @@ from django.test import Client
 from envoi.kernel.models import AuditEntry, Operator
 from envoi.kernel.testing import allow, make_folder, make_operator
 from envoi.packages.delivery.models import Delivery, ReaderText, Recipient, Service
-from envoi.packages.delivery.testing import make_service
+from envoi.packages.delivery.testing import make_delivery, make_service
 from envoi.packages.delivery.tests.landing.stage import send
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
@@ -93,6 +93,19 @@ def test_opening_takes_the_folder(admin: Client) -> None:
     assert joe.get(f"/services/{service.pk}").status_code == 200
     assert joe.post(f"/services/{service.pk}", {"do": "open"}).status_code == 403
     assert not Service.objects.get(pk=service.pk).public
+
+
+def test_whether_there_is_a_mirror_page_is_said_with_the_content(
+    admin: Client, mailed: Any, ann: Recipient
+) -> None:
+    delivery = make_delivery(html_source="<p>Hello</p>")
+    page = f"/deliveries/{delivery.pk}/content"
+    assert '<option value="link" selected>' in admin.get(page).content.decode()
+    assert admin.post(page, {"settings": "1", "mirror": "never"}).status_code == 302
+    delivery.refresh_from_db()
+    assert delivery.content["mirror"] == "never"
+    assert '<option value="never" selected>' in admin.get(page).content.decode()
+    assert admin.post(page, {"settings": "1", "mirror": "perhaps"}).status_code == 400
 
 
 def test_the_message_of_a_line_is_shown_to_who_sees_the_line(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from envoi.kernel import clock as product_clock
 from envoi.kernel.models import OutboxItem
 from envoi.kernel.testing import admin_actor
 from envoi.packages.delivery.models import (
@@ -100,6 +101,21 @@ def test_programs_and_floods_are_stopped(news: Any, reader: Client, clock: Any) 
     assert mails()[-1]["to"] == ["bob@example.org"]
 
 
+def test_a_household_with_many_addresses_is_one(news: Any, reader: Client, clock: Any) -> None:
+    for number in range(requests.PER_SOURCE):
+        source = f"2001:db8:0:1::{number:x}"
+        requests.subscribe(
+            news,
+            requests.Asked(f"p{number}@example.org", "en", consent="Yes.", source_address=source),
+            now=product_clock.now(),
+        )
+    asked = requests.Asked("more@example.org", "en", consent="Yes.", source_address="2001:db8:0:1:9::1")
+    with pytest.raises(requests.TooMany):
+        requests.subscribe(news, asked, now=product_clock.now())
+    other = requests.Asked("more@example.org", "en", consent="Yes.", source_address="2001:db8:0:2::1")
+    requests.subscribe(news, other, now=product_clock.now())
+
+
 def test_what_is_wrong_is_said_and_what_was_typed_stays(news: Any, reader: Client) -> None:
     answer = send(reader, FORM, email="no address", first_name="Bob", consent="on")
     assert "is no e-mail address" in text(answer, 400)
@@ -134,8 +150,6 @@ def test_a_link_has_its_time_and_its_signature(news: Any, reader: Client, clock:
     assert reader.get(forged).status_code == 404
     clock.step(days=7)
     assert "too old" in text(reader.get(address), 404)
-    from envoi.kernel import clock as product_clock
-
     assert requests.purge(now=product_clock.now()) == 1
     assert not ReaderRequest.objects.exists()
 
