@@ -21,7 +21,7 @@ KEY_QUERY = "SELECT string_value FROM xtk_option WHERE name = %s"
 DATA = frozenset(
     {
         "archive", "exports", "extractions", "files", "imports", "inbound", "journals", "sink", "spool",
-        "static",
+        "static", "tracking",
     }
 )  # fmt: skip
 """Folders that the processes of an instance fill."""

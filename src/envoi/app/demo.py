@@ -19,7 +19,7 @@ from envoi.kernel import config as configuration
 from envoi.kernel.errors import Broken, Conflict
 
 OPERATOR = "admin"
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 RUN_SECONDS = 120.0
 STOP_SECONDS = 60.0
 TICK_SECONDS = 15
@@ -44,6 +44,12 @@ helo = "mail.atelier-nord.example"
 
 [inbound]
 listen = "127.0.0.1:{bounces}"
+
+# Its readers are on this machine too, and each says where it would ask from.
+[tracking]
+url = "http://127.0.0.1:{track}"
+port = {track}
+trusted_proxies = ["127.0.0.1"]
 """
 DATABASE_FRESH, DATABASE_OLD = "envoi_demo_fresh", "envoi_demo_old"
 
@@ -61,6 +67,22 @@ class Ran:
 
 
 @dataclass(frozen=True)
+class Reactions:
+    """What became of the messages of the story, as the indicators of its delivery say it; `automatic` are
+    hits of machines, which these leave out.
+    """
+
+    sent: int
+    errors: int
+    opened: int
+    clicked: int
+    clicks: int
+    unsubscribed: int
+    transactions: int
+    automatic: int
+
+
+@dataclass(frozen=True)
 class Demo:
     """A demonstration that is up."""
 
@@ -69,6 +91,7 @@ class Demo:
     operator: str
     password: str
     workflows: tuple[Ran, ...]
+    reactions: Reactions
     up: "subprocess.Popen[bytes]"
 
     def as_json(self) -> dict[str, object]:
@@ -79,6 +102,7 @@ class Demo:
             "operator": self.operator,
             "password": self.password,
             "workflows": [asdict(each) for each in self.workflows],
+            "reactions": asdict(self.reactions),
         }
 
     def wait(self) -> None:
@@ -124,8 +148,8 @@ def demo(
         serve.claim(config.web.host, port)
         file = home / configuration.FILE_NAME
         again = file.exists()
-        sink, bounces = _free_ports(2)
-        file.write_text(FILE.format(port=port, sink=sink, bounces=bounces), encoding="utf-8")
+        sink, bounces, track = _free_ports(3)
+        file.write_text(FILE.format(port=port, sink=sink, bounces=bounces, track=track), encoding="utf-8")
         file.chmod(0o600)
         say("Making the instance …")
         _empty(home, database=again)
@@ -137,9 +161,11 @@ def demo(
         _tick()
         say("Importing profiles, choosing an audience and writing to it …")
         _tell(profiles)
+        say("Readers open, click, buy and leave …")
+        _read(home, f"http://127.0.0.1:{track}")
         say("Running its technical workflows …")
         ran = _run_all()
-        yield Demo(home, address, OPERATOR, password, ran, process)
+        yield Demo(home, address, OPERATOR, password, ran, _reactions(), process)
 
 
 def _take_folder(home: Path) -> None:
@@ -312,6 +338,26 @@ def _tell(profiles: int) -> None:
     from envoi.kernel import rights
 
     story.tell(rights.at_command_line(), profiles)
+
+
+def _read(home: Path, tracking: str) -> None:
+    from envoi.app import readers
+
+    readers.read(home, tracking)
+
+
+def _reactions() -> Reactions:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT coalesce(sum(success), 0), coalesce(sum(error), 0), coalesce(sum(recipient_open), 0),
+                 coalesce(sum(recipient_click), 0), coalesce(sum(total_recipient_click), 0),
+                 (SELECT count(*) FROM nms_opt_out), coalesce(sum(transaction), 0),
+                 (SELECT count(*) FROM nms_tracking_log_rcp WHERE automatic > 0)
+               FROM nms_delivery WHERE NOT is_model"""
+        )
+        return Reactions(*(int(each) for each in cursor.fetchone() or ()))
 
 
 def _run_all() -> tuple[Ran, ...]:

@@ -10,7 +10,7 @@ from envoi.cli.main import DONE, FAILED, Context, emit_json, json_option, say
 WIDE = 200
 
 if TYPE_CHECKING:
-    from envoi.app.demo import Ran
+    from envoi.app.demo import Ran, Reactions
 
 
 @click.command()
@@ -39,12 +39,21 @@ def demo(context: Context, profiles: int, port: int | None, leave: bool, as_json
             emit_json(shown.as_json())
         else:
             _show(shown.workflows)
+            say(_said(shown.reactions))
         if not leave:
             say(f"The console is at {shown.address}")
             say(f"Sign in as {shown.operator} with the password {shown.password}")
             say("Ctrl-C stops it.")
             shown.wait()
     return FAILED if shown.failed else DONE
+
+
+def _said(found: "Reactions") -> str:
+    return (
+        f"Of {found.sent + found.errors:,} messages {found.sent:,} arrived, {found.opened:,} were opened, "
+        f"{found.clicked:,} clicked ({found.clicks:,} clicks, {found.transactions:,} orders); "
+        f"{found.unsubscribed:,} readers left. {found.automatic:,} hits of machines are not counted."
+    )
 
 
 def _show(workflows: "tuple[Ran, ...]") -> None:

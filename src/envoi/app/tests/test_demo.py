@@ -78,6 +78,14 @@ def test_it_runs_every_technical_workflow_prints_them_leaves_nothing_and_can_be_
     assert 0 < told["new_quarantine"] <= told["error"] < 150
     assert told["quarantined"] > 0
     assert told["back"] > 0
+    reactions = first["reactions"]
+    assert reactions["sent"] == told["success"]
+    assert reactions["sent"] > reactions["opened"] > reactions["clicked"] > reactions["transactions"] > 0
+    assert reactions["clicks"] > reactions["clicked"]
+    assert 0 < reactions["unsubscribed"] < 20
+    assert reactions["automatic"] > 0
+    waiting = "SELECT count(*) AS n FROM nms_tracking_inbox"
+    assert json.loads(run_envoi("sql", waiting, home=home, code=0).out) == {"n": 0}
     status = run_envoi("status", "--json", home=home, code=0).json
     assert status["instance"] == "demo"
     assert [each["name"] for each in status["processes"]] == ["postgres"]
