@@ -19,7 +19,7 @@ from envoi.kernel import clock, enumerations, folders
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
-from envoi.packages.delivery.console import quarantined, timeline
+from envoi.packages.delivery.console import profile_reactions, quarantined, timeline
 from envoi.packages.delivery.hookspecs import timeline_kinds
 from envoi.packages.delivery.models import (
     Channel,
@@ -33,6 +33,7 @@ from envoi.packages.delivery.models import (
 )
 from envoi.packages.delivery.services import chosen, consents, lists, recipients, subscriptions, suppression
 
+__all__ = ["first", "merge", "profile", "profile_reactions"]  # reactions stand in the history
 TABS = ("history", "subscriptions", "lists", "privacy")
 CHOICES = 300
 """Lists and services offered in a menu."""

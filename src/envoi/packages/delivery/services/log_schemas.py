@@ -1,4 +1,4 @@
-"""Delivery logs and exclusion logs of every target mapping as schemas, made like those of recipients.
+"""Delivery, exclusion and tracking logs of every target mapping as schemas, made like those of recipients.
 
 A row is bound by the folder of its target; where targets lie in none, or there are none (external files), by
 that of the delivery.
@@ -6,7 +6,6 @@ that of the delivery.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from django.db import connection
 
@@ -14,10 +13,20 @@ from envoi.kernel.registry import Attribute, Link, Registry, Schema
 from envoi.kernel.registry.further import Further, brings
 from envoi.packages.delivery.services import log_tables
 
-KINDS = {"broad_log": "nms:broadLogRcp", "excl_log": "nms:exclLogRcp"}
+KINDS = {
+    "broad_log": "nms:broadLogRcp",
+    "excl_log": "nms:exclLogRcp",
+    "tracking_log": "nms:trackingLogRcp",
+}
 """Kind of a log table -> the schema that the others are made like."""
-LABELS = {"broad_log": "Delivery logs: %s", "excl_log": "Exclusion logs: %s"}
-SINGULAR = {"broad_log": "Message", "excl_log": "Excluded target"}
+LABELS = {
+    "broad_log": "Delivery logs: %s",
+    "excl_log": "Exclusion logs: %s",
+    "tracking_log": "Tracking logs: %s",
+}
+SINGULAR = {"broad_log": "Message", "excl_log": "Excluded target", "tracking_log": "Hit of a target"}
+BACK = {"broad_log": "broadLog", "excl_log": "exclLog", "tracking_log": "trackingLog"}
+"""Link from the dimension to its logs."""
 _OF_TARGET = "target_id"
 
 
@@ -29,14 +38,14 @@ def logs(registry: Registry) -> Iterable[Further]:
         if cursor.fetchone() != (True,):
             return
         cursor.execute(
-            """SELECT schema, storage, label, broad_log_schema, broad_log_excl_schema
+            """SELECT schema, storage, label, broad_log_schema, broad_log_excl_schema, tracking_log_schema
                FROM nms_delivery_mapping WHERE storage <> '' ORDER BY delivery_mapping_id"""
         )
         found = cursor.fetchall()
-    for dimension, storage, label, broad, excluded in found:
+    for dimension, storage, label, *named in found:
         if dimension and dimension not in registry:
             continue  # its package is not installed any more
-        for kind, name in (("broad_log", broad), ("excl_log", excluded)):
+        for kind, name in zip(KINDS, named, strict=True):
             if name and name not in registry:
                 yield _further(registry, kind, name, dimension, storage, label)
 
@@ -64,21 +73,20 @@ def _further(registry: Registry, kind: str, name: str, dimension: str, storage: 
     local = name.partition(":")[2]
     links = {way: each for way, each in like.links.items() if each.target != "nms:recipient"}
     links = {
-        way: replace(each, reverse=local if each.target == "nms:delivery" else "")
+        way: replace(each, reverse=local if each.target in ("nms:delivery", "nms:trackingUrl") else "")
         for way, each in links.items()
     }
     ways: list[tuple[str, Link]] = []
     shown = LABELS[kind] % label
     if target is not None:
-        back = "broadLog" if kind == "broad_log" else "exclLog"
+        back = BACK[kind]
         links[link] = Link(link, dimension, ((_OF_TARGET, target.key[0]),), target.singular, reverse=back)
         turned = ((target.key[0], _OF_TARGET),)
         ways.append((dimension, Link(back, name, turned, shown, collection=True, reverse=link)))
-    delivery: Any = next((each for each in links.values() if each.target == "nms:delivery"), None)
-    if delivery is not None:
-        turned = tuple((there, here) for here, there in delivery.join)
-        home = Link(local, name, turned, shown, collection=True, reverse=delivery.name)
-        ways.append(("nms:delivery", home))
+    for each in links.values():
+        if each.target in ("nms:delivery", "nms:trackingUrl"):
+            turned = tuple((there, here) for here, there in each.join)
+            ways.append((each.target, Link(local, name, turned, shown, collection=True, reverse=each.name)))
     in_folders = target is not None and target.folder is not None
     schema = replace(
         like,
