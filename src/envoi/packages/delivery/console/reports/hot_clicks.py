@@ -16,12 +16,12 @@ from envoi.console.access import actor_of_request
 from envoi.console.navigation import Word, under
 from envoi.kernel.errors import Refused
 from envoi.kernel.rights import Right
-from envoi.packages.delivery.console import delivery_dashboard, delivery_tabs
+from envoi.packages.delivery.console import delivery_dashboard, delivery_tabs, timeline
 from envoi.packages.delivery.console.reports import reading
 from envoi.packages.delivery.console.reports.asked import Asked
 from envoi.packages.delivery.console.reports.blocks import Choice
 from envoi.packages.delivery.models import Delivery, UrlType
-from envoi.packages.delivery.services.reports import hot_clicks, scope
+from envoi.packages.delivery.services.reports import hit_log, hot_clicks, scope
 from envoi.packages.delivery.services.reports.clicks import Clicks, Link
 from envoi.web.security import POLICY
 
@@ -32,6 +32,8 @@ MESSAGE_POLICY = (
     "font-src https: data:; frame-ancestors 'self'; form-action 'none'; base-uri 'none'"
 )
 """Policy of the message itself: pictures and styles of it, nothing else, and no origin."""
+MAKERS = (("", lazy("All")), ("readers", lazy("Readers")), ("machines", lazy("Machines")))
+ROWS = 25
 KINDS: dict[int, Any] = {UrlType.OPT_OUT: lazy("opt-out"), UrlType.MIRROR: lazy("mirror page")}
 
 
@@ -62,6 +64,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
         else (),
         "frame": shown if sent and hot_clicks.can_show(delivery) else "",
         "news": reading.tracking_news(asked.scope),
+        **_latest(asked, delivery, found),
         "nothing": reading.nothing_yet(_("No link was clicked yet."), asked.scope),
         "csv": reverse("delivery:delivery-report-csv", args=[number, "topUrlDelivery"]) + "?block=links"
         if actor.has(Right.EXPORT)
@@ -103,6 +106,42 @@ def _message(delivery: Delivery, found: Clicks, mode: str, language: str) -> str
         return hot_clicks.message(delivery, badges, language)
     except Refused as refusal:
         return f"<!doctype html><meta charset=utf-8><p>{refusal}"
+
+
+def _latest(asked: Asked, delivery: Delivery, found: Clicks) -> dict[str, Any]:
+    """Return the latest hits, newest first, of readers or of machines or of both."""
+    maker = asked.chosen("by", [name for name, _label in MAKERS])
+    before = str(asked.given.get("before") or "")
+    rows, later = hit_log.read(
+        delivery,
+        asked.scope,
+        actor=asked.actor,
+        most=ROWS,
+        maker=maker,
+        before=int(before) if before.isdecimal() and len(before) < 19 else None,
+    )
+    names = {each.number: each.label or each.url for each in found.links}
+    return {
+        "makers": asked.choices("by", MAKERS),
+        "hits": [
+            {
+                "hit": each,
+                "page": reverse("delivery:recipient", args=[each.target])
+                if each.target > 0 and delivery.mapping.schema == "nms:recipient"
+                else "",
+                "kind": timeline.spoken("nms:trackingUrl", "type", each.type),
+                "link": names.get(each.url, ""),
+                "maker": timeline.spoken("nms:trackingLogRcp", "automatic", each.automatic)
+                if each.automatic
+                else "",
+                "machine": each.automatic > 0,
+                "program": " · ".join(filter(None, (each.browser, each.os))),
+            }
+            for each in rows
+        ],
+        "later": f"?{asked.query(before=str(later))}#b-hits" if later is not None else "",
+        "first": bool(before),
+    }
 
 
 def _modes(asked: Asked) -> Sequence[Choice]:

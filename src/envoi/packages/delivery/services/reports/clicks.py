@@ -62,8 +62,8 @@ def by_link(scope: Scope) -> Clicks:
                       SELECT run_id, target_id, broad_log_id, url_id, count(*) AS n FROM {table}
                       WHERE run_id = ANY(%s) AND type = ANY(%s) AND {hits.PEOPLE}
                       GROUP BY 1, 2, 3, 4)
-                    SELECT url_id, sum(n), count(DISTINCT (run_id, broad_log_id)), 0 FROM hit GROUP BY url_id
-                    UNION ALL SELECT 0, 0, count(DISTINCT (run_id, broad_log_id)), 1 FROM hit""",  # noqa: S608 quoted
+                    SELECT url_id, sum(n), count(DISTINCT broad_log_id), 0 FROM hit GROUP BY url_id
+                    UNION ALL SELECT 0, 0, count(DISTINCT broad_log_id), 1 FROM hit""",  # noqa: S608 quoted
                 [list(runs), types],
             )
             for number, clicks, recipients, whole in cursor.fetchall():

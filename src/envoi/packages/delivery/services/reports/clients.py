@@ -81,12 +81,12 @@ def visitors(scope: Scope, what: What, zone: str) -> Visitors:
                             WHERE run_id = ANY(%(runs)s) AND type = %(click)s AND {hits.PEOPLE}
                             GROUP BY 1, 2, 3, 4, 5) AS h
                       LEFT JOIN nms_user_agent a ON a.user_agent_id = h.user_agent_id)
-                    SELECT 'all', '', '', NULL::date, count(DISTINCT (run_id, broad_log_id)), 0 FROM hit
-                    UNION ALL SELECT 'name', name, '', NULL, count(DISTINCT (run_id, broad_log_id)), sum(n)
+                    SELECT 'all', '', '', NULL::date, count(DISTINCT broad_log_id), 0 FROM hit
+                    UNION ALL SELECT 'name', name, '', NULL, count(DISTINCT broad_log_id), sum(n)
                       FROM hit GROUP BY name
                     UNION ALL SELECT 'version', name, version, NULL,
-                      count(DISTINCT (run_id, broad_log_id)), sum(n) FROM hit GROUP BY name, version
-                    UNION ALL SELECT 'day', name, '', day, count(DISTINCT (run_id, broad_log_id)), sum(n)
+                      count(DISTINCT broad_log_id), sum(n) FROM hit GROUP BY name, version
+                    UNION ALL SELECT 'day', name, '', day, count(DISTINCT broad_log_id), sum(n)
                       FROM hit GROUP BY name, day""",  # noqa: S608 quoted
                 params,
             )

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from envoi.packages.delivery.models import IncludeView, TrackingUrl, UrlType
+from envoi.kernel.testing import allow, make_folder, make_operator
+from envoi.packages.delivery.models import IncludeView, Recipient, TrackingUrl, UrlType
 from envoi.packages.delivery.services.reports import clicks, hot_clicks, scope
 from envoi.packages.delivery.testing import make_recipients
 from envoi.packages.delivery.tests.reports import readers
@@ -135,3 +136,30 @@ def test_reactions_by_domain_are_those_of_the_hits() -> None:
     assert float(by_name["Gmail"][7]) == pytest.approx(
         100 * found["Gmail"].clicked / found["Gmail"].opened, abs=1e-3
     )
+
+
+def test_the_latest_hits_show_who_did_what_and_hide_whom_one_may_not_see() -> None:
+    ids = list(make_recipients(40, **CLEAN))
+    made = readers.sent()
+    readers.write(made, readers.read(made, 9))
+    client = signed_in("ann")
+    place = f"/deliveries/{made.delivery.pk}/tracking"
+    page = client.get(place).content.decode()
+    rows = page.partition('id="b-hits"')[2].partition("</table>")[0]
+    assert rows.count("<tr>") == 26
+    machines = client.get(f"{place}?by=machines").content.decode().partition('id="b-hits"')[2]
+    expected = min(sum(hit.automatic > 0 for hit in made.hits), 25)
+    assert machines.partition("</table>")[0].count('class="r2"') == expected
+    seen = 0
+    address = place
+    while address:
+        rows = client.get(address).content.decode().partition('id="b-hits"')[2]
+        seen += rows.count('class="r2"')
+        later = re.search(r'rel="next" href="([^"#]+)#', rows)
+        address = f"{place}{later[1].replace('&amp;', '&')}" if later else ""
+    assert seen == len(made.hits)
+    closed = make_folder("closed", "recipients", model="nms:recipient")
+    allow(closed, make_operator("keeper"))
+    Recipient.objects.filter(pk__in=ids).update(folder=closed)
+    hidden = client.get(place).content.decode()
+    assert 'class="r2"' not in hidden.partition('id="b-hits"')[2]
