@@ -87,7 +87,10 @@ class Addresses:
         }
 
     def _link(self, form: str, number: int, params: Sequence[object]) -> str:
-        return self._made(form, self._links[number], ["" if each is None else str(each) for each in params])
+        link = self._links[number]
+        if not params:
+            return self._made(form, link)
+        return self._made(form, link, ["" if each is None else str(each) for each in params])
 
     def _made(self, form: str, link: str, params: Sequence[str] = ()) -> str:
         assert self._tags is not None  # noqa: S101 templates with links are made with tags

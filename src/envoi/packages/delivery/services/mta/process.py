@@ -221,6 +221,7 @@ class _Shift:
         self._tails = 0
         self._tail: settling.Tail | None = None
         self._settled_size, self._settled_at = -1, 0.0
+        self._slice = stats.slice_of(clock.now())
         self._held: dict[int, _Held] = {}
         self._where: dict[tuple[int, int], int] = {}
         self._ending = asyncio.Event()
@@ -387,7 +388,10 @@ class _Shift:
         if outcome.state is State.UNSENT or outcome.state is State.IN_DOUBT:
             return
         delivery = self._held[self._where[outcome.run, outcome.id]].part.delivery_id
-        key = stats.Key(delivery, stats.slice_of(clock.now()), way.host, way.public_id, way.domain)
+        now = clock.now()
+        if not self._slice <= now < self._slice + stats.LENGTH:
+            self._slice = stats.slice_of(now)
+        key = stats.Key(delivery, self._slice, way.host, way.public_id, way.domain)
         self._ended.counts.count(key, outcome.state, way.size)
 
     # --- what is done beside

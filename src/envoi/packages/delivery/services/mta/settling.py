@@ -6,7 +6,7 @@ the meantime is right.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,10 +17,11 @@ from django.db import connection, transaction
 from envoi.kernel.errors import Broken
 from envoi.kernel.query.scope import quoted
 from envoi.packages.delivery.models import FailureReason, FailureType, Flag, MessageStatus
-from envoi.packages.delivery.services import log_tables, qualification, quarantine
-from envoi.packages.delivery.services.mta import parts, retrying, stats
+from envoi.packages.delivery.services import qualification, quarantine
+from envoi.packages.delivery.services.mta import parts, retrying, stats, successes
 from envoi.packages.delivery.services.mta.retrying import Retry
 from envoi.packages.delivery.services.mta.runs import Run, Runs
+from envoi.packages.delivery.services.mta.successes import Sent
 from envoi.packages.delivery.services.qualification import Said, Verdict
 from envoi.packages.delivery.services.quarantine import Failure
 from envoi.packages.delivery.services.sending import journal as journals
@@ -83,11 +84,17 @@ def settle(path: Path, tail: Tail, runs: Runs, *, now: datetime) -> None:
     while True:
         with transaction.atomic():
             place, settled = locked(path.stem, now)
-            entries, end = journals.read(path, place, BATCH)
-            apply(entries, runs, now=now)
-            last = len(entries) < BATCH
+            found, end, count = journals.outcomes(path, place, BATCH)
+            _apply(
+                [each for each in found.values() if isinstance(each, Entry)],
+                successes.by_run(found),
+                runs,
+                now,
+                _DOUBT_AGAIN,
+            )
+            last = count < BATCH
             anew = last and settled < tail.number
-            if entries or anew:
+            if count or anew:
                 _reach(path.stem, end, tail.number if last else settled)
             if anew:
                 _finish(path.stem, tail)
@@ -137,13 +144,26 @@ def apply(entries: Iterable[Entry], runs: Runs, *, now: datetime, again: timedel
     for entry in entries:
         if entry.kind != journals.BEGUN and entry.kind != State.UNSENT:
             last[entry.run, entry.id] = entry
-    if not last:
+    return _apply(list(last.values()), {}, runs, now, again)
+
+
+def _apply(
+    told: Sequence[Entry], sent: Mapping[int, Sent], runs: Runs, now: datetime, again: timedelta
+) -> Done:
+    """Settle one outcome a message: those of `sent`, and `told`, in which anything may be."""
+    if not told and not sent:
         return Done()
-    known = runs.of({run for run, _ in last})
-    told = [entry for entry in last.values() if entry.run in known]
-    changes = _changes(told, known, again)
+    known = runs.of({entry.run for entry in told} | sent.keys())
+    changes = _changes([entry for entry in told if entry.run in known], known, again) if told else []
     changed = _write(changes, now)
-    _bear(changed, now)
+    bearing = _Bearing()
+    for run_id in sorted(sent.keys() & known.keys()):
+        run = known[run_id]
+        count, addresses = successes.write(run, sent[run_id], now=now)
+        bearing.success[run.delivery_id] += count
+        bearing.reached += [(address, run.channel) for address in addresses]
+    bearing.add(changed)
+    bearing.write(now)
     final = [(each.run.id, each.entry.id) for each in changes if each.retry is None]
     gone = {(each.run.id, each.entry.id) for each in changes} - {
         (each.run.id, each.entry.id) for each, _, _ in changed
@@ -232,7 +252,7 @@ Changed = tuple[Change, str, bool]
 def _write(changes: Sequence[Change], now: datetime) -> list[Changed]:
     by_table: dict[str, list[Change]] = {}
     for change in changes:
-        by_table.setdefault(_partition(change.run), []).append(change)
+        by_table.setdefault(successes.partition(change.run), []).append(change)
     changed: list[Changed] = []
     for table, these in by_table.items():
         with connection.cursor() as cursor:
@@ -262,42 +282,46 @@ def _write(changes: Sequence[Change], now: datetime) -> list[Changed]:
     return changed
 
 
-def _partition(run: Run) -> str:
-    parent = log_tables.table("broad_log", run.storage)
-    return f"{parent}_{run.id // log_tables.RUNS_A_PARTITION}"
+class _Bearing:
+    """What addresses and deliveries have to bear of what happened."""
 
+    def __init__(self) -> None:
+        self.reached: list[tuple[str, int]] = []
+        self.success: Counter[int] = Counter()
+        self._errors: Counter[int] = Counter()
+        self._failures: list[Failure] = []
 
-def _bear(changed: Sequence[Changed], now: datetime) -> None:
-    """Let addresses and deliveries bear what happened."""
-    failures: list[Failure] = []
-    reached: list[tuple[str, int]] = []
-    success: Counter[int] = Counter()
-    errors: Counter[int] = Counter()
-    for (run, entry, status, verdict, _flags, _retry), address, seed in changed:
-        if status == int(MessageStatus.SENT):
-            reached.append((address, run.channel))
-            success[run.delivery_id] += not seed
-        elif entry.kind != State.IN_DOUBT:
-            text = " ".join(filter(None, (str(entry.code or ""), entry.enhanced, entry.text)))
-            failures.append(
-                Failure(
-                    address, run.channel, run.delivery_id, verdict.failure_type, verdict.failure_reason,
-                    text, entry.at,
-                )
-            )  # fmt: skip
-            errors[run.delivery_id] += not seed and status == int(MessageStatus.FAILED)
-    new = quarantine.note(failures, now=now) if failures else {}
-    if reached:
-        quarantine.succeeded(reached, now=now)
-    with connection.cursor() as cursor:
-        # In one order, so that two who settle never wait for each other in a circle.
-        for delivery in sorted(success.keys() | errors.keys() | new.keys()):
-            cursor.execute(
-                """UPDATE nms_delivery SET success = success + %s, error = error + %s,
-                     processed = processed + %s, new_quarantine = new_quarantine + %s
-                   WHERE delivery_id = %s""",
-                [
-                    success[delivery], errors[delivery], success[delivery] + errors[delivery],
-                    new.get(delivery, 0), delivery,
-                ],
-            )  # fmt: skip
+    def add(self, changed: Sequence[Changed]) -> None:
+        """Add changes."""
+        for (run, entry, status, verdict, _flags, _retry), address, seed in changed:
+            if status == int(MessageStatus.SENT):
+                self.reached.append((address, run.channel))
+                self.success[run.delivery_id] += not seed
+            elif entry.kind != State.IN_DOUBT:
+                text = " ".join(filter(None, (str(entry.code or ""), entry.enhanced, entry.text)))
+                self._failures.append(
+                    Failure(
+                        address, run.channel, run.delivery_id, verdict.failure_type, verdict.failure_reason,
+                        text, entry.at,
+                    )
+                )  # fmt: skip
+                self._errors[run.delivery_id] += not seed and status == int(MessageStatus.FAILED)
+
+    def write(self, now: datetime) -> None:
+        """Let them bear it."""
+        success, errors = self.success, self._errors
+        new = quarantine.note(self._failures, now=now) if self._failures else {}
+        if self.reached:
+            quarantine.succeeded(self.reached, now=now)
+        with connection.cursor() as cursor:
+            # In one order, so that two who settle never wait for each other in a circle.
+            for delivery in sorted(success.keys() | errors.keys() | new.keys()):
+                cursor.execute(
+                    """UPDATE nms_delivery SET success = success + %s, error = error + %s,
+                         processed = processed + %s, new_quarantine = new_quarantine + %s
+                       WHERE delivery_id = %s""",
+                    [
+                        success[delivery], errors[delivery], success[delivery] + errors[delivery],
+                        new.get(delivery, 0), delivery,
+                    ],
+                )  # fmt: skip

@@ -5,7 +5,7 @@ deliveries come from the journal and lose nothing.
 """
 
 from collections.abc import Hashable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connection
@@ -14,6 +14,7 @@ from envoi.packages.delivery.services.sending.outcomes import State
 
 SLICE = 300
 """Seconds."""
+LENGTH = timedelta(seconds=SLICE)
 
 
 class Key(NamedTuple):

@@ -3,8 +3,9 @@
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -28,6 +29,8 @@ SIGNED = (
 _ONCE_MORE = ("from", "to", "subject")
 """Signed also in their absence (RFC 6376 §5.4.2), so that nobody can add a second one."""
 
+_KEPT = 4096
+_PADDING, _HASH = padding.PKCS1v15(), hashes.SHA256()
 _BLANKS = re.compile(rb"[ \t]{2,}|\t")
 _END_BLANKS = re.compile(rb"[ \t]+\r\n")
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*", re.I)
@@ -113,50 +116,75 @@ def sign(message: bytes, keys: Sequence[Key], *, at: int) -> bytes:
     The message has CRLF lines. Raises Invalid when it has no From.
     """
     head, _, body = message.partition(b"\r\n\r\n")
-    return signatures(head, relaxed_body(body), keys, at=at) + message
+    return signatures(fields(head), relaxed_body(body), keys, at=at) + message
 
 
-def signatures(head: bytes, body: bytes, keys: Sequence[Key], *, at: int) -> bytes:
-    """Return the fields that sign a message: `head` without the empty line, `body` in its relaxed form.
+def fields(head: bytes) -> list[bytes]:
+    """Return the fields above a body, each with all its lines."""
+    return [each + b"\r\n" for each in re.split(rb"\r\n(?![ \t])", head) if each]
+
+
+def signatures(head: Iterable[bytes], body: bytes, keys: Sequence[Key], *, at: int) -> bytes:
+    """Return the fields that sign a message, given its own and its body in its relaxed form.
 
     Raises Invalid when there is no From.
     """
-    fields = _fields(head)
-    if "from" not in fields:
-        raise Invalid("A message without From cannot be signed.")
-    body_hash = base64.b64encode(hashlib.sha256(body).digest())
-    names: list[str] = []
-    signed: list[bytes] = []
-    for name in SIGNED:
+    found: dict[str, bytes] = {}
+    for each in head:
+        name, canonical = _relaxed_fields[each]
         # Several of a name are taken from the bottom up (RFC 6376 §5.4.2).
-        for value in reversed(fields.get(name, ())):
-            names.append(name)
-            signed.append(name.encode("ascii") + b":" + value + b"\r\n")
-    names += _ONCE_MORE
-    content = b"".join(signed)
-    listed = ":\r\n\t".join(":".join(names[start : start + 6]) for start in range(0, len(names), 6))
-    return b"".join(_signature(key, listed, body_hash, content, at) for key in keys)
+        found[name] = canonical + found[name] if name in found else canonical
+    if "from" not in found:
+        raise Invalid("A message without From cannot be signed.")
+    names = tuple(name for name in SIGNED if name in found)
+    content = b"".join([found[name] for name in names])
+    names_listed = tuple(name for name in names for _once in range(found[name].count(b"\n")))
+    body_hash = base64.b64encode(hashlib.sha256(body).digest())
+    return b"".join([_signature(key, names_listed, body_hash, content, at) for key in keys])
 
 
-def _signature(key: Key, listed: str, body_hash: bytes, content: bytes, at: int) -> bytes:
+class _RelaxedFields(dict[bytes, tuple[str, bytes]]):
+    """Field with all its lines -> its name, and its relaxed form; an empty name for one that is not signed.
+    Most fields are the same in many messages.
+    """
+
+    def __missing__(self, whole: bytes) -> tuple[str, bytes]:
+        if len(self) >= _KEPT:
+            self.clear()
+        said, _, value = whole.partition(b":")
+        name = said.strip().lower().decode("ascii", "replace")
+        canonical = name.encode("ascii", "replace") + b":" + relaxed_value(value) + b"\r\n"
+        made = self[whole] = (name, canonical) if name in SIGNED else ("", b"")
+        return made
+
+
+_relaxed_fields = _RelaxedFields()
+
+
+@lru_cache(maxsize=256)
+def _begin(key: Key, names: tuple[str, ...], at: int) -> tuple[bytes, bytes]:
+    """Return the value of a signature up to the hash of the body, and the same relaxed."""
+    every = (*names, *_ONCE_MORE)
+    listed = ":\r\n\t".join(":".join(every[start : start + 6]) for start in range(0, len(every), 6))
     value = (
-        (
-            f" v=1; a={key.algorithm}; c=relaxed/relaxed; d={key.domain};\r\n\ts={key.selector}; t={at};"
-            f"\r\n\th={listed};\r\n\tbh="
-        ).encode("ascii")
-        + body_hash
-        + b";\r\n\tb="
-    )
-    content += b"dkim-signature:" + relaxed_value(value)
+        f" v=1; a={key.algorithm}; c=relaxed/relaxed; d={key.domain};\r\n\ts={key.selector}; t={at};"
+        f"\r\n\th={listed};\r\n\tbh="
+    ).encode("ascii")
+    return value, b"dkim-signature:" + relaxed_value(value)
+
+
+def _signature(key: Key, names: tuple[str, ...], body_hash: bytes, content: bytes, at: int) -> bytes:
+    value, relaxed = _begin(key, names, at)
+    content = b"%b%b%b; b=" % (content, relaxed, body_hash)
     private = key.private
     if isinstance(private, rsa.RSAPrivateKey):
-        made = private.sign(content, padding.PKCS1v15(), hashes.SHA256())
+        made = private.sign(content, _PADDING, _HASH)
     else:
         # RFC 8463 §3: what is signed is the SHA-256 of the content.
         made = private.sign(hashlib.sha256(content).digest())
     text = base64.b64encode(made)
-    lines = b"\r\n\t".join(text[start : start + 72] for start in range(0, len(text), 72))
-    return b"DKIM-Signature:" + value + lines + b"\r\n"
+    lines = b"\r\n\t".join([text[start : start + 72] for start in range(0, len(text), 72)])
+    return b"DKIM-Signature:%b%b;\r\n\tb=%b\r\n" % (value, body_hash, lines)
 
 
 def relaxed_body(body: bytes) -> bytes:
@@ -184,15 +212,7 @@ def relaxed_end(body: bytes) -> bytes:
 
 def relaxed_value(value: bytes) -> bytes:
     """Return a field's value as RFC 6376 §3.4.2 says: unfolded, blanks as one, none at the ends."""
-    return _BLANKS.sub(b" ", value.replace(b"\r\n", b"")).strip(b" \t")
-
-
-def _fields(head: bytes) -> dict[str, list[bytes]]:
-    """Return name -> canonical values, from the top."""
-    fields: dict[str, list[bytes]] = {}
-    for field_ in re.split(rb"\r\n(?![ \t])", head):
-        name, _, value = field_.partition(b":")
-        key = name.strip().lower().decode("ascii", "replace")
-        if key in SIGNED:
-            fields.setdefault(key, []).append(relaxed_value(value))
-    return fields
+    value = value.replace(b"\r\n", b"")
+    if b"  " in value or b"\t" in value:
+        value = _BLANKS.sub(b" ", value)
+    return value.strip(b" \t")

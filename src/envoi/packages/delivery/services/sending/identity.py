@@ -9,6 +9,7 @@ import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from envoi.packages.delivery.services.redirection import macs
@@ -85,6 +86,7 @@ class Identity:
         return self._mac(text.encode("ascii"))[: _TAG // 2].hex()
 
 
+@lru_cache(maxsize=1024)
 def _in_36(number: int) -> str:
     rest, digits = abs(number), ""
     while rest:

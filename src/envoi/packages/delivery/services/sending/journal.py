@@ -18,18 +18,20 @@ import os
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, NoReturn, Protocol
 from uuid import uuid4
 
 from psycopg.sql import SQL, Composable, Identifier
 
 from envoi.kernel import clock
 from envoi.kernel.errors import Broken
-from envoi.packages.delivery.services.sending.outcomes import Message, Outcome, Stage
+from envoi.packages.delivery.services.sending.outcomes import Message, Outcome, State
 
 BEGUN: Final = "b"
 _FORM = "1"
+_BEGUN, _SENT = (f"{_FORM}\t{kind}\t".encode("ascii") for kind in (BEGUN, State.SENT))
 _LONGEST_TEXT = 1000  # letters; what servers say beyond that tells nobody anything
 _ENDING = ".journal"
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
@@ -157,15 +159,44 @@ def read(path: Path, start: int = 0, most: int = 2**63 - 1) -> tuple[list[Entry]
     with path.open("rb") as file:
         file.seek(start)
         while len(entries) < most and (line := file.readline()).endswith(b"\n"):
-            entry = _parsed(line)
-            if entry is None:
-                raise Broken(
-                    f"{path}: the line at byte {start} is damaged. Keep the file, and set the messages of "
-                    "its sender to in doubt."
-                )
-            entries.append(entry)
+            entries.append(_parsed(line) or _damaged(path, start))
             start += len(line)
     return entries, start
+
+
+def outcomes(path: Path, start: int, most: int) -> tuple[dict[tuple[int, int], Entry | int], int, int]:
+    """Return the last outcome of each message (run, id) in up to `most` lines from the byte `start` on, the
+    byte after the last of them, and how many there are.
+
+    Nearly all lines tell that a dot was about to be written, or that a message was sent: of those nothing is
+    returned, of these the time alone, in microseconds since 1970. Messages that were not sent have no
+    outcome. Raises Broken as `read`.
+    """
+    found: dict[tuple[int, int], Entry | int] = {}
+    count = 0
+    with path.open("rb") as file:
+        file.seek(start)
+        for line in islice(file, most):
+            if not line.endswith(b"\n"):
+                break
+            kind = line[:4]
+            if (kind != _BEGUN and kind != _SENT) or not _is_whole(line):
+                entry = _parsed(line) or _damaged(path, start)
+                if entry.kind != State.UNSENT:
+                    found[entry.run, entry.id] = entry
+            elif kind == _SENT:
+                _form, _kind, run, id, _attempt, _repeat, micros, _rest = line.split(b"\t", 7)
+                found[int(run), int(id)] = int(micros)
+            start += len(line)
+            count += 1
+    return found, start, count
+
+
+def _damaged(path: Path, start: int) -> NoReturn:
+    raise Broken(
+        f"{path}: the line at byte {start} is damaged. Keep the file, and set the messages of its sender to "
+        "in doubt."
+    )
 
 
 def in_doubt(entries: list[Entry]) -> list[Entry]:
@@ -251,13 +282,15 @@ def _micros() -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+def _is_whole(line: bytes) -> bool:
+    return line[-9:-1] == b"%08x" % zlib.crc32(line[:-9])
+
+
 def _parsed(line: bytes) -> Entry | None:
     """Return what a line says, None when it is damaged."""
-    content, tab, check = line[:-1].rpartition(b"\t")
-    content += tab
-    if check != b"%08x" % zlib.crc32(content):
+    if not _is_whole(line):
         return None
-    form, kind, run, id, attempt, repeat, micros, stage, code, enhanced, text, _ = content.decode().split(
+    form, kind, run, id, attempt, repeat, micros, stage, code, enhanced, text, _check = line.decode().split(
         "\t"
     )
     if form != _FORM:

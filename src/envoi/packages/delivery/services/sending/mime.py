@@ -19,6 +19,7 @@ from typing import NamedTuple, cast
 
 from envoi.kernel.errors import Invalid
 from envoi.packages.delivery.services.sending import dkim, headers
+from envoi.packages.delivery.services.sending.smtp import is_mailbox
 
 _LINES_KEPT = 4096
 _WIDTH = 76
@@ -98,7 +99,7 @@ def _soft(data: bytes, *, blanks: bool = False) -> bytes:
     made = binascii.b2a_qp(data + b"x", istext=True, quotetabs=blanks)[:-1]
     if made and not made.endswith(b"\n"):
         made += b"=\n"
-    if _has_dots(made):
+    if made[:1] == b"." or b"\n." in made:
         made = _DOTTED.sub(_hidden, made)
     return made.replace(b"\n", b"\r\n")
 
@@ -150,7 +151,8 @@ class Skeleton:
             body = _multipart("mixed", [body, *map(_file, others)])
         first, *others = _joined([b"MIME-Version: 1.0\r\n", *body])
         assert isinstance(first, bytes)  # noqa: S101 it begins with fields
-        self._fields, _, rest = first.partition(b"\r\n\r\n")
+        fields, _, rest = first.partition(b"\r\n\r\n")
+        self._fields = dkim.fields(fields)
         self._pieces = [rest, *others]
         self._relaxed = [
             dkim.relaxed_piece(piece) if isinstance(piece, bytes) else piece for piece in self._pieces
@@ -179,13 +181,13 @@ class Skeleton:
                     relaxed.append(cast("bytes", canonical))
             else:
                 self._encoder.encode(html if piece else text, body, relaxed)
-        fields = self._head(head) + self._fields
+        fields = [*self._head(head), *self._fields]
         signed = b""
         if relaxed is not None:
             signed = dkim.signatures(fields, dkim.relaxed_end(b"".join(relaxed)), keys, at=at)
-        return Made(b"".join((signed, fields, b"\r\n\r\n", *body)), self._dotted)
+        return Made(b"".join((signed, *fields, b"\r\n", *body)), self._dotted)
 
-    def _head(self, head: Head) -> bytes:
+    def _head(self, head: Head) -> list[bytes]:
         second = head.date.replace(microsecond=0)
         if self._dated[0] != second:
             self._dated = (second, f"Date: {format_datetime(head.date)}\r\n".encode("ascii"))
@@ -198,14 +200,10 @@ class Skeleton:
         ]
         if head.reply_to:
             lines.append(self._mailbox("Reply-To", "", head.reply_to))
-        ways = [f"<{way}>" for way in (head.unsubscribe, _mailto(head.unsubscribe_mail)) if way]
-        if ways:
-            lines.append(_listed(ways))
-            if head.unsubscribe.startswith("https:"):
-                # One click only where a POST is answered (RFC 8058).
-                lines.append(b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
+        if head.unsubscribe or head.unsubscribe_mail:
+            lines += _listed(head.unsubscribe, head.unsubscribe_mail)
         lines.extend(headers.field(name, value) for name, value in head.extra)
-        return b"".join(lines)
+        return lines
 
     def _mailbox(self, name: str, display: str, address: str) -> bytes:
         """Return a field that most messages share."""
@@ -224,16 +222,19 @@ def _named(message_id: str) -> bytes:
     return headers.field("Message-ID", f"<{message_id}>")
 
 
-def _listed(ways: list[str]) -> bytes:
-    """Return the field that says how to leave, each way in a line of its own."""
-    value = ",\r\n ".join(ways)
-    if all(way.isascii() and way.isprintable() and len(way) < _SHORT for way in ways):
-        return f"List-Unsubscribe: {value}\r\n".encode("ascii")
-    return headers.field("List-Unsubscribe", ", ".join(ways))
-
-
-def _mailto(address: str) -> str:
-    return f"mailto:{address}?subject=unsubscribe" if address else ""
+def _listed(web: str, mail: str) -> list[bytes]:
+    """Return the fields that say how to leave, each way in a line of its own."""
+    ways = [f"<{web}>"] if web else []
+    if mail:
+        ways.append(f"<mailto:{mail}?subject=unsubscribe>")
+    said = ",\r\n ".join(ways)
+    if web.isascii() and web.isprintable() and len(web) < _SHORT and (not mail or is_mailbox(mail)):
+        made = f"List-Unsubscribe: {said}\r\n".encode("ascii")
+    else:
+        made = headers.field("List-Unsubscribe", ", ".join(ways))
+    # One click only where a POST is answered (RFC 8058).
+    one_click = b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+    return [made, one_click] if web.startswith("https:") else [made]
 
 
 Piece = bytes | int

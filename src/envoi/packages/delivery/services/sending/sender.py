@@ -9,9 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from datetime import date
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from envoi.kernel import clock
 from envoi.kernel.errors import Refused
@@ -33,13 +33,13 @@ from envoi.packages.delivery.services.sending.throttle import Source, Throttle
 _LITTLE_PATIENCE = 1.0  # seconds that a destination may stall when the window is full
 _LOOK = 0.5  # seconds between looks at all destinations
 _LAST_REPLIES = 30.0
+_KEYS_KEPT = 1024
 _AT_ONCE = 32  # items between two turns of the loop
 _TRIES = 3
 _PER_CONNECTION = 10  # messages that wait before one more connection is opened
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A message before it is composed; the recipient's domain in ASCII. `content` is for `compose`.
 
     `sources` are the addresses of ours that it may go out from; None: those of the sender.
@@ -54,8 +54,7 @@ class Item:
     sources: tuple[Source, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """Which way a message went: host and number of our address ("" and 0: to none), bytes, its domain."""
 
     host: str
@@ -79,6 +78,7 @@ class Routes(Protocol):
 class _Waiting:
     item: Item
     since: float
+    domain: str
     tries: int = 0
     size: int = 0
 
@@ -133,6 +133,9 @@ class Sender:
         self._destinations: dict[Hashable, _Destination] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_hand = 0
+        # A little room is not worth to wake up for.
+        self._low = window - max(1, min(_AT_ONCE, window // 8))
+        self._keys: dict[tuple[str, bool, int, int], tuple[Route, Sequence[Source], Hashable]] = {}
         self._begun: set[tuple[int, int]] = set()
         self._looked = 0.0
         self._changed = asyncio.Event()
@@ -233,7 +236,7 @@ class Sender:
         domain = item.recipient.rpartition("@")[2].lower()
         route = self._routes.known(domain)
         if route is not None and (self._policies is None or route.relay):
-            self._enqueue(_Waiting(item, clock.monotonic()), route, domain, verified=False)
+            self._enqueue(_Waiting(item, clock.monotonic(), domain), route, verified=False)
         else:
             self._start(self._find(item, domain))
 
@@ -254,22 +257,33 @@ class Sender:
                     self._ended(item, State.DEFERRED, Stage.ROUTE, Reply(0, text, "4.7.10"))
                     return
                 route = Route(hosts, route.port)
-        self._enqueue(_Waiting(item, clock.monotonic()), route, domain, verified=verified)
+        self._enqueue(_Waiting(item, clock.monotonic(), domain), route, verified=verified)
 
-    def _enqueue(self, waiting: _Waiting, route: Route, domain: str, *, verified: bool) -> None:
+    def _enqueue(self, waiting: _Waiting, route: Route, *, verified: bool) -> None:
+        domain = waiting.domain
         sources = self._sources if waiting.item.sources is None else waiting.item.sources
-        if not any(source.serves(domain) for source in sources):
+        key = self._key(route, sources, domain, verified=verified)
+        if key is None:
             text = f"none of our addresses may send to {domain}"
             self._ended(waiting.item, State.UNSENT, Stage.ROUTE, Reply(0, text))
             return
-        # Addresses of ours that serve only some domains make destinations of their own.
-        key = _key(tuple(route.hosts), verified, tuple(sources), domain)
         destination = self._destinations.get(key)
         if destination is None:
             destination = self._destinations[key] = _Destination(key, route, domain, verified, sources)
         destination.route = route
         destination.queue.append(waiting)
         self._man(destination)
+
+    def _key(self, route: Route, sources: Sequence[Source], domain: str, *, verified: bool) -> Hashable:
+        """Return what tells destinations apart; None when no address of ours may send to this one."""
+        asked = (domain, verified, id(route), id(sources))
+        found = self._keys.get(asked)
+        if found is None:
+            if len(self._keys) >= _KEYS_KEPT:
+                self._keys.clear()
+            # Route and sources stay with their answer, so that their numbers stand for nothing else.
+            found = self._keys[asked] = (route, sources, _key(route.hosts, verified, sources, domain))
+        return found[2]
 
     def _man(self, destination: _Destination) -> None:
         """See that enough tasks are at work for what waits."""
@@ -278,8 +292,10 @@ class Sender:
             if not waiter.done():
                 waiter.set_result(None)
                 return
+        if destination.workers > len(destination.queue) // _PER_CONNECTION:
+            return
         most = max(self._throttle.rule(host.name).connections for host in destination.route.hosts)
-        if destination.workers < min(most, 1 + len(destination.queue) // _PER_CONNECTION):
+        if destination.workers < most:
             destination.workers += 1
             self._start(self._work(destination))
 
@@ -391,9 +407,7 @@ class Sender:
         def take() -> Message | None:
             nonlocal given
             while destination.queue and given < most and not self._stopping:
-                if not self._throttle.take(
-                    host.name, source, now=clock.monotonic(), today=clock.now().date()
-                ):
+                if not self._throttle.take(host.name, source, now=clock.monotonic(), today=_today(source)):
                     return None
                 waiting = destination.queue.popleft()
                 item = waiting.item
@@ -420,7 +434,7 @@ class Sender:
             if outcome.state is State.UNSENT:
                 self._again(destination, waiting, outcome)
                 return
-            self._end(outcome, Way(host.name, source.public_id, waiting.size, _domain(waiting.item)))
+            self._end(outcome, Way(host.name, source.public_id, waiting.size, waiting.domain))
             self._throttle.ended(
                 host.name,
                 source,
@@ -477,7 +491,7 @@ class Sender:
             self._journal.ended(outcome)
         self._begun.discard((outcome.run, outcome.id))
         self._in_hand -= 1
-        if self._in_hand < self._window:
+        if self._in_hand <= self._low:
             self._changed.set()
         if self._observe is not None:
             self._observe(outcome, way)
@@ -547,6 +561,11 @@ class Sender:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _today(source: Source) -> date:
+    """Return the day, which only the quota of an address that is new asks for."""
+    return clock.now().date() if source.warm_up else date.min
+
+
 def _domain(item: Item) -> str:
     return item.recipient.rpartition("@")[2].lower()
 
@@ -558,10 +577,10 @@ async def _batches(items: Iterable[Item]) -> AsyncIterator[Sequence[Item]]:
         await asyncio.sleep(0)
 
 
-@lru_cache(maxsize=1024)
-def _key(hosts: tuple[Host, ...], verified: bool, sources: tuple[Source, ...], domain: str) -> Hashable:
+def _key(hosts: Iterable[Host], verified: bool, sources: Iterable[Source], domain: str) -> Hashable:
+    # Addresses of ours that serve only some domains make destinations of their own.
     serving = tuple(source.public_id for source in sources if source.serves(domain))
-    return tuple(sorted(host.name for host in hosts)), verified, serving
+    return (tuple(sorted(host.name for host in hosts)), verified, serving) if serving else None
 
 
 def _settle(waiter: asyncio.Future[None]) -> None:

@@ -131,6 +131,7 @@ class Throttle:
         self._days: dict[tuple[int, date], int] = {}
         self._prune_at = _MANY
         self._known: dict[tuple[str, int | None], Rule] = {}
+        self._paths: dict[tuple[str, int], tuple[Rule, _Window]] = {}
 
     def rule(self, host: str, source: Source | None = None) -> Rule:
         """Return the first rule that fits a host, for one of our addresses or for whichever."""
@@ -181,8 +182,7 @@ class Throttle:
 
     def wait(self, host: str, source: Source, *, now: float, today: date) -> float:
         """Return in how many seconds a message may be sent at the earliest: 0 for now."""
-        rule = self.rule(host, source)
-        window = self._window(rule, host, source)
+        rule, window = self._path(host, source)
         if window.blocked_until > now:
             return window.blocked_until - now
         if source.warm_up and (most := source.warm_up.most(today)) is not None:
@@ -201,10 +201,12 @@ class Throttle:
             return False
         if len(self._windows) > self._prune_at:
             self._prune(now)
-        window = self._window(self.rule(host, source), host, source)
+        _rule, window = self._path(host, source)
         slice_ = int(now // SLICE)
-        window.taken = {number: count for number, count in window.taken.items() if number == slice_}
-        window.taken[slice_] = window.taken.get(slice_, 0) + 1
+        if slice_ in window.taken:
+            window.taken[slice_] += 1
+        else:
+            window.taken = {slice_: 1}
         if source.warm_up:
             key = (source.public_id, today)
             if key not in self._days:
@@ -219,7 +221,7 @@ class Throttle:
         something succeeds; greylisting, which is about one address, does not. Of at least 300 messages in
         an hour 90 % refused block it for three hours.
         """
-        window = self._window(self.rule(host, source), host, source)
+        _rule, window = self._path(host, source)
         slice_ = int(now // SLICE)
         done, bad = window.results.get(slice_, (0, 0))
         window.results[slice_] = (done + 1, bad + (not good))
@@ -269,6 +271,7 @@ class Throttle:
         if (*rules, GENERAL) != self._rules:
             self._rules = (*rules, GENERAL)
             self._known.clear()
+            self._paths.clear()
 
     def went(self, sent: Mapping[int, int], *, today: date) -> None:
         """Take into account what has left our addresses today, by all senders together (public id ->
@@ -312,11 +315,23 @@ class Throttle:
             or window.blocked_until > now
             or max((*window.taken, *window.results), default=oldest) > oldest
         }
+        self._paths.clear()
         self._prune_at = max(_MANY, 2 * len(self._windows))
 
     def _per_slice(self, rule: Rule) -> int:
         assert rule.per_hour is not None  # noqa: S101 for the type checker
         return max(1, int(rule.per_hour * self._share) // SLICES_PER_HOUR)
+
+    def _path(self, host: str, source: Source) -> tuple[Rule, _Window]:
+        """Return the rule and the window of a path; both are asked for several times a message."""
+        key = (host, source.public_id)
+        found = self._paths.get(key)
+        if found is None:
+            if len(self._paths) > _MANY:
+                self._paths.clear()
+            rule = self.rule(host, source)
+            found = self._paths[key] = (rule, self._window(rule, host, source))
+        return found
 
     def _window(self, rule: Rule, host: str, source: Source) -> _Window:
         destination = host.lower().rstrip(".") if rule.mask == _EVERYTHING else rule.mask
