@@ -58,7 +58,7 @@ def nothing_yet(what: str, scope: Scope) -> str:
     """Return why there is nothing: nothing happened, or nothing is counted yet."""
     last = last_tracking()
     ran = _("last run %(at)s") % {"at": words.moment(last)} if last else _("it has not run yet")
-    return f"{what} " + _("Tracking runs each hour at :00; %(ran)s.") % {"ran": ran}
+    return f"{what} " + _("Hits are counted within a minute, and by the workflow tracking each hour; %(ran)s.") % {"ran": ran}
 
 
 def kept(name: str, scope: Scope, find: Callable[[], Answer], *more: object) -> Answer:

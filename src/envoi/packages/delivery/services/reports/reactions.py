@@ -10,13 +10,12 @@ from envoi.kernel import clock, options
 from envoi.kernel.rights import internal
 from envoi.packages.delivery.models import Delivery
 from envoi.packages.delivery.services.reports import over_time, scope
+from envoi.packages.delivery.services.tracking import marks
 
 MOST = 10_000
 """Waiting hits are counted up to this number."""
 EVERY = 20
 """Seconds for which an answer stands."""
-LAST = "NmsTracking_LastConsolidation"
-"""Option: until when hits are in the slices."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def moment() -> Hashable:
 
 def last() -> datetime | None:
     """Return when tracking ran last."""
-    found = options.get(LAST, actor=internal(), default=None)
+    found = options.get(marks.CONSOLIDATED, actor=internal(), default=None)
     return found if isinstance(found, datetime) else None
 
 
