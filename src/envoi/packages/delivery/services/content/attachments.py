@@ -6,17 +6,20 @@ from datetime import timedelta
 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from envoi.kernel import clock
+from envoi.kernel import clock, options
 from envoi.kernel.errors import Invalid, NotFound
-from envoi.kernel.rights import Actor, Right
+from envoi.kernel.rights import Actor, Right, internal
 from envoi.packages.delivery.models import Delivery, DeliveryAttachment
 from envoi.packages.delivery.services.content import settings
+from envoi.packages.delivery.services.content.findings import Finding, Weight
 from envoi.packages.delivery.services.deliveries import records
 from envoi.packages.delivery.services.sending.mime import Attachment, Skeleton
 
 MOST = 10 * 1024 * 1024
 """Bytes of one file; mail servers refuse what is larger."""
+RECOMMENDED = "NmsDelivery_MaxRecommendedAttachments"
 _YOUNG = timedelta(days=1)
 _BATCH = 100
 _RUNS = (".exe", ".bat", ".cmd", ".com", ".js", ".scr", ".vbs", ".msi", ".jar", ".ps1")
@@ -63,6 +66,22 @@ def of(delivery: Delivery) -> list[DeliveryAttachment]:
     said = settings.read(delivery.content)
     found = DeliveryAttachment.objects.defer("content").in_bulk(said.attachments)
     return [found[each] for each in said.attachments if each in found]
+
+
+def findings(delivery: Delivery) -> list[Finding]:
+    """Return what is to be said about the files of a delivery."""
+    said = settings.read(delivery.content).attachments
+    found = of(delivery)
+    made: list[Finding] = []
+    if gone := [each for each in said if each not in {file.pk for file in found}]:
+        text = _("Detach it, or attach it again: %(numbers)s.") % {"numbers": ", ".join(map(str, gone))}
+        made.append(Finding(Weight.STOPS, _("An attached file is there no more"), text))
+    most = int(str(options.get(RECOMMENDED, actor=internal(), default=1)))
+    if len(said) > most:
+        title = ngettext("%(n)d file is attached", "%(n)d files are attached", len(said)) % {"n": len(said)}
+        text = _("More than %(most)d makes messages heavy and mistrusted: link to them instead.")
+        made.append(Finding(Weight.LOOK, title, text % {"most": most}))
+    return made
 
 
 def carried(numbers: Sequence[int]) -> tuple[Attachment, ...]:

@@ -26,6 +26,7 @@ from envoi.packages.delivery.models import (
 from envoi.packages.delivery.services import file_target, variants
 from envoi.packages.delivery.services.content import (
     addresses,
+    attachments,
     blocks,
     frozen,
     keeping,
@@ -34,6 +35,7 @@ from envoi.packages.delivery.services.content import (
     templates,
     tracking,
 )
+from envoi.packages.delivery.services.content.findings import Weight
 from envoi.packages.delivery.services.deliveries import job_log, sending
 from envoi.packages.delivery.services.variants import counting
 
@@ -56,6 +58,9 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
     said = replace(said, language=said.language or spoken.language)
     sources = blocks.expanded(parts(delivery, said) | variants.parts(delivery))
     complete(sources)
+    for each in attachments.findings(delivery):
+        if each.weight is Weight.STOPS:
+            raise Invalid(f"{each.title}. {each.text}")
     if Format(delivery.content_format) is Format.TEXT and not sources["text"].strip():
         raise Invalid(
             _("The messages are to be text only, and there is no text: write it, or make it of the HTML.")
@@ -95,7 +100,9 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
     keeping.keep_seeds(run, delivery, found, actor=actor)
     slow = _try_one(kept)
     _count_languages(run, delivery, spoken, data, actor=actor)
+    many = [each for each in attachments.findings(delivery) if each.weight is Weight.LOOK]
     warned = {
+        "attachments": {"count": len(said.attachments) if many else 0},
         "slow": {"error": slow},
         "data_missing": {"names": ", ".join(missing)},
         "untracked": {"links": ", ".join(tracked.untracked)},

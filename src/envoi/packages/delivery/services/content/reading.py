@@ -130,6 +130,28 @@ def prepare(
     return Statement(compiled.sql, dict(compiled.params), moving, columns), missing
 
 
+def of_dimension(
+    paths: Iterable[str], mapping: DeliveryMapping, *, actor: Actor
+) -> dict[str, tuple[str, bool]]:
+    """Return the fields among `paths` that a row of the dimension has: the expression over the dimension of
+    each, and whether it is a text. Raises Invalid, NotAllowed as `prepare`.
+    """
+    known = _registry(mapping, None)
+    chosen: dict[str, str] = {}
+    for path in paths:
+        chosen |= _expressions(path, mapping, known, actor) or {}
+    select = tuple(Field(each) for each in chosen.values())
+    if not select:
+        return {}
+    definition = QueryDef(LOG, select=(Field("@id"), *select), line_count=targeting.EVERY)
+    columns = query.compile(definition, actor=actor, now=clock.now(), within=known).columns[1:]
+    return {
+        path: (expr.replace("[target/", "[", 1), column.kind.name == Kind.TEXT.name)
+        for (path, expr), column in zip(chosen.items(), columns, strict=True)
+        if expr.startswith("[target/")
+    }
+
+
 def fetch(
     found: Statement,
     storage: str,

@@ -68,6 +68,7 @@ TEXTS: Mapping[str, str] = {
     "untracked": gettext_noop(
         "Not tracked, since more than the parameters of the address is personal: %(links)s"
     ),
+    "attachments": gettext_noop("Many files go with each message: %(count)s."),
     "languages": gettext_noop("Messages by variant: %(languages)s."),
     "untranslated": gettext_noop(
         "There is no variant in the language of %(count)s readers, who get the default: %(languages)s."

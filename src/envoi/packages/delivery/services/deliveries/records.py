@@ -19,6 +19,7 @@ from envoi.kernel.models import Folder
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.models import (
     Delivery,
+    DeliveryAttachment,
     DeliveryState,
     Format,
     Kind,
@@ -113,6 +114,7 @@ def create(
     if "mapping" in first:
         first["mapping"] = mappings.find(str(first["mapping"]))
     given = _checked({"label": label or template.label, **values}, proof=proof) | first
+    _require_files(given.get("content", template.content))
     with transaction.atomic(), connection.cursor() as cursor:
         if name and Delivery.objects.filter(internal_name=name).exists():
             raise Conflict(_("There is a delivery %(name)r already.") % {"name": name})
@@ -244,6 +246,21 @@ def _checked(values: Mapping[str, Any], *, proof: bool) -> dict[str, Any]:
 
         read_extraction(given["extraction"])
     return given
+
+
+def _require_files(content: Mapping[str, Any]) -> None:
+    """Raise Conflict when a file that goes with the messages is there no more."""
+    wanted = content_settings.read(content).attachments
+    there = (
+        set(DeliveryAttachment.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+        if wanted
+        else set()
+    )
+    if gone := [str(each) for each in wanted if each not in there]:
+        raise Conflict(
+            _("An attached file is there no more (number %(numbers)s): detach it, or attach it again.")
+            % {"numbers": ", ".join(gone)}
+        )
 
 
 def _one_of(choices: Any, value: Any) -> int:

@@ -434,8 +434,9 @@ def test_checks_say_what_stops_and_what_deserves_a_look() -> None:
     delivery = make_delivery(html_source=html, text_source="")
     found = checking.check(delivery, actor=admin_actor())
     assert {each.title for each in found if each.weight == checking.Weight.LOOK} == {
-        "1 image has no text alternative", "1 image has no complete address", "1 link leads nowhere",
-        "No way to unsubscribe", "There is no text part", "1 link cannot be tracked",
+        "1 image has no text alternative", "1 image has no complete address", "A link leads nowhere",
+        "No way to unsubscribe", "There is no text part", "The host of a link is personal",
+        "The message is pictures only", "There is no preheader",
     }  # fmt: skip
     deliveries.change(delivery, {"subject": "{{ recipient.fistName }}"}, actor=admin_actor())
     (only_one,) = checking.check(delivery, actor=admin_actor())
