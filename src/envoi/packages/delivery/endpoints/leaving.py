@@ -32,8 +32,10 @@ def _one_click(request: HttpRequest) -> HttpResponse:
     tag = messages.read(pages.target(request), tags.UNSUBSCRIBE)
     if tag is None:
         return _plain("There is nothing here.\n", 404)
-    said = Said(OptOutWay.ONE_CLICK, source_address=pages.source(request))
-    optouts.leave(tag.broad_log_id, tag.delivery_id, said, now=clock.now())
+    message = messages.find(tag.broad_log_id, tag.delivery_id)
+    if message is not None:
+        said = Said(OptOutWay.ONE_CLICK, source_address=pages.source(request))
+        optouts.leave(message, said, now=clock.now())
     return _plain("You are unsubscribed.\n", 200)
 
 
@@ -87,7 +89,7 @@ def _leave(request: HttpRequest, message: Message) -> HttpResponse:
             _("This was a test message"),
             _("It was sent to check how it looks. Nobody is unsubscribed by it."),
         )
-    done = optouts.leave(message.id, message.delivery.pk, said, now=clock.now())
+    done = optouts.leave(message, said, now=clock.now())
     who = people.masked(message.address)
     if everything or message.service is None:
         text = _("%(who)s gets no more e-mail from %(sender)s.")

@@ -168,11 +168,13 @@ class Content:
         empty = tuple("" if each.kind == Kind.TEXT.name else None for each in columns)
         return Row(number, 0, "", 0, empty)
 
-    def page(self, row: Row) -> str:
-        """Return the HTML of a message, also of one whose reader wants text. Raises as `render`."""
+    def page(self, row: Row, *, anybody: bool = False) -> str:
+        """Return the HTML of a message, also of one whose reader wants text; for `anybody` in the reader's
+        language, and empty otherwise. Raises as `render`.
+        """
         if (other := self._other(row)) is not None:
-            return other.page(row)
-        return self._made(row)["html"]
+            return other.page(row, anybody=anybody)
+        return self._made(self.of_nobody(row.id) if anybody else row)["html"]
 
     def render(self, row: Row) -> Rendered:
         """Return a message. Raises CannotRender for one whose data do not fit, TooLong when it takes longer

@@ -73,14 +73,16 @@ def find(broad_log_id: int, delivery_id: int) -> Message | None:
             row = cursor.fetchone()
         if row is not None:
             run_id, target_id, address, flags = row
-            who, service, language = _reader(storage, target_id, broad_log_id, flags)
+            who, service, language = _reader(storage, target_id, broad_log_id, address, flags)
             return Message(
                 broad_log_id, run_id, storage, target_id, address, flags, delivery, who, service, language
             )
     return None
 
 
-def _reader(storage: str, target: int, message: int, flags: int) -> tuple[int, Service | None, str]:
+def _reader(
+    storage: str, target: int, message: int, address: str, flags: int
+) -> tuple[int, Service | None, str]:
     """Return profile, service and language of who gets a message."""
     if flags & Flag.SEED:
         return 0, None, ""
@@ -90,13 +92,15 @@ def _reader(storage: str, target: int, message: int, flags: int) -> tuple[int, S
     if storage == RECIPIENTS:
         recipient = target
     elif storage == SUBSCRIPTIONS:
-        recipient, service = _subscriber(target, message)
+        recipient, service = _subscriber(target, message, address)
     language = Recipient.objects.filter(pk=recipient).values_list("language", flat=True).first()
     return (0, None, "") if language is None else (recipient, service, language)
 
 
-def _subscriber(subscription: int, message: int) -> tuple[int, Service | None]:
-    """Return who subscribes, or has done so until leaving by this very message."""
+def _subscriber(subscription: int, message: int, address: str) -> tuple[int, Service | None]:
+    """Return who subscribes, or has done so until leaving by this very message; where the subscription has
+    ended otherwise, the one profile with the address, which may leave all e-mail.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT recipient_id, service_id FROM nms_subscription WHERE subscription_id = %s", [subscription]
@@ -105,4 +109,7 @@ def _subscriber(subscription: int, message: int) -> tuple[int, Service | None]:
     if row is None:
         left = OptOut.objects.filter(broad_log_id=message, service__isnull=False).order_by("-date").first()
         row = (left.recipient_id, left.service_id) if left else None
-    return (0, None) if row is None else (int(row[0]), Service.objects.filter(pk=row[1]).first())
+    if row is None:
+        found = Recipient.objects.filter(email=address).values_list("recipient_id", flat=True)[:2]
+        return (found[0], None) if len(found) == 1 else (0, None)
+    return int(row[0]), Service.objects.filter(pk=row[1]).first()

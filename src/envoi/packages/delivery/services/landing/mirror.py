@@ -154,7 +154,7 @@ def _made(message: Message, addresses: type[Addresses], *, shared: bool) -> str:
     try:
         if shared:
             made = content.Content(kept, most=MOST_SECONDS, addresses=Shared)
-            return made.page(made.of_nobody(message.id))
+            return made.page(made.sent(message.id) or made.of_nobody(message.id), anybody=True)
         made = content.Content(kept, most=MOST_SECONDS, addresses=addresses)
         if not message.flags & Flag.SEED and not _is_there(message):
             raise gone

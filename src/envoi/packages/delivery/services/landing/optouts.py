@@ -1,9 +1,8 @@
 """Readers leave: a service whose subscribers the message went to, or all e-mail (docs/adr/0031).
 
-What they ask for is a set of rows, one a message, whether it came from a page or from a segment of one-click
-requests. Each that changes something leaves a proof (`nms_opt_out`), and the proofs of a batch are what the
-statements work on. Proofs of deliveries (test messages) and seed addresses change nothing: whoever reads
-those is not the person they speak of.
+Each that changes something leaves a proof (`nms_opt_out`): one by a page, many by a segment of one-click
+requests. The proofs of a batch are what the statements work on. Proofs of deliveries (test messages) and seed
+addresses change nothing: whoever reads those is not the person they speak of.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 
@@ -39,6 +38,9 @@ from envoi.packages.delivery.models import (
 from envoi.packages.delivery.services import consents, log_tables, quarantine, subscriptions
 from envoi.packages.delivery.services.chosen import Chosen, ids
 
+if TYPE_CHECKING:
+    from envoi.packages.delivery.services.landing.messages import Message
+
 RECIPIENTS, SUBSCRIPTIONS = "rcp", "sub"
 """Storages whose targets have a profile that can refuse."""
 UNDONE_WITHIN = timedelta(days=1)
@@ -46,8 +48,6 @@ SOURCE = "unsubscribe"
 """What the withdrawal of a consent says it came through."""
 _SEGMENT = f"""SELECT broad_log_id, delivery_id, received_at AS at, address AS source_address
     FROM nms_tracking_inbox WHERE segment = %(segment)s AND kind = {int(HitKind.UNSUBSCRIBE)}"""  # noqa: S608
-_ONE = """SELECT %(broad_log)s::bigint AS broad_log_id, %(delivery)s::bigint AS delivery_id,
-    %(at)s::timestamptz AS at, %(source)s::text AS source_address"""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,6 @@ class Said:
     reason: OptOutReason = OptOutReason.NONE
     remark: str = ""
     source_address: str = ""
-    service: Service | None = None
-    """Which is left, where no message says so."""
 
 
 def apply(segment: str, *, now: datetime) -> int:
@@ -70,51 +68,65 @@ def apply(segment: str, *, now: datetime) -> int:
     returns how many readers have left.
     """
     params = {"segment": segment}
-    return _leave(_SEGMENT, params, Said(OptOutWay.ONE_CLICK), reserve_ids(1).blocks[0], now)
-
-
-def leave(broad_log_id: int, delivery_id: int, said: Said, *, now: datetime) -> OptOut | None:
-    """Let the reader of one message leave, in the caller's transaction; None when nothing changed by it."""
-    params = {
-        "broad_log": broad_log_id,
-        "delivery": delivery_id,
-        "at": now,
-        "source": said.source_address[:64],
-    }
-    batch = reserve_ids(1).blocks[0]
-    _leave(_ONE, params, said, batch, now)
-    return OptOut.objects.filter(batch_id=batch).select_related("service").first()
-
-
-def refuse(recipient_id: int, said: Said, *, now: datetime) -> OptOut:
-    """Let a profile refuse all e-mail, or end its subscription to one service, with a proof, in the caller's
-    transaction.
-    """
-    batch = reserve_ids(1).blocks[0]
-    with transaction.atomic():
-        address = Recipient.objects.filter(pk=recipient_id).values_list("email", flat=True).first() or ""
-        made = OptOut.objects.create(
-            date=now, way=said.way, recipient_id=recipient_id, service=said.service, address=address,
-            source_address=said.source_address[:64], batch_id=batch,
-        )  # fmt: skip
-        _carry_out(batch, now)
-    return made
-
-
-def _leave(asked: str, params: Mapping[str, Any], said: Said, batch: int, now: datetime) -> int:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(
-                f"""SELECT DISTINCT r.storage FROM ({asked}) AS a
+                f"""SELECT DISTINCT r.storage FROM ({_SEGMENT}) AS a
                     JOIN nms_delivery_run r ON r.delivery_id = a.delivery_id
                     WHERE r.storage <> '' ORDER BY 1""",  # noqa: S608 our own
                 params,
             )
             storages = [storage for (storage,) in cursor.fetchall()]
-        count = sum(_note(asked, params, storage, said, batch) for storage in storages)
+        if not storages:
+            return 0
+        batch = reserve_ids(1).blocks[0]
+        count = sum(_note(params, storage, batch) for storage in storages)
         if count:
             _carry_out(batch, now)
         return count
+
+
+def leave(message: Message, said: Said, *, now: datetime) -> OptOut | None:
+    """Let the reader of one message leave, in the caller's transaction; None when nothing changed by it."""
+    service = None if said.everything else message.service
+    # One click leaves what the message was of: a subscription that has ended is left already.
+    ended = message.storage == SUBSCRIPTIONS and message.service is None and not said.everything
+    if message.is_test or ended or has_left(message.recipient_id, message.address, service):
+        return None
+    return _prove(
+        said,
+        now,
+        recipient_id=message.recipient_id,
+        service=service,
+        delivery_id=message.delivery.pk,
+        storage=message.storage,
+        broad_log_id=message.id,
+        address=message.address,
+    )
+
+
+def refuse(recipient_id: int, said: Said, service: Service | None = None, *, now: datetime) -> OptOut:
+    """Let a profile refuse all e-mail, or end its subscription to one service, with a proof, in the caller's
+    transaction.
+    """
+    address = Recipient.objects.filter(pk=recipient_id).values_list("email", flat=True).first() or ""
+    return _prove(said, now, recipient_id=recipient_id, service=service, address=address)
+
+
+def _prove(said: Said, now: datetime, **whose: Any) -> OptOut:
+    """Write the proof of one reader, and carry it out."""
+    with transaction.atomic():
+        made = OptOut.objects.create(
+            date=now,
+            way=said.way,
+            reason=said.reason,
+            remark=said.remark.strip()[:500],
+            source_address=said.source_address[:64],
+            batch_id=reserve_ids(1).blocks[0],
+            **whose,
+        )
+        _carry_out(made.batch_id, now)
+    return made
 
 
 def _carry_out(batch: int, now: datetime) -> None:
@@ -124,16 +136,16 @@ def _carry_out(batch: int, now: datetime) -> None:
     _denylist(batch, now)
 
 
-def _note(asked: str, params: Mapping[str, Any], storage: str, said: Said, batch: int) -> int:
+def _note(params: Mapping[str, Any], storage: str, batch: int) -> int:
     """Write the proofs of those messages of one storage that something changes for; returns how many."""
-    who, behind, where = _whose(storage, said.everything)
+    who, behind, where = _whose(storage)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""INSERT INTO nms_opt_out (date, way, recipient_id, service_id, delivery_id, storage,
-                  broad_log_id, address, source_address, reason, remark, batch_id)
+                  broad_log_id, address, source_address, batch_id)
                 SELECT DISTINCT ON (l.id) a.at, %(way)s::smallint, {who}, l.delivery_id, %(storage)s, l.id,
-                  l.address, a.source_address, %(reason)s, %(remark)s, %(batch)s::bigint
-                FROM ({asked}) AS a
+                  l.address, a.source_address, %(batch)s::bigint
+                FROM ({_SEGMENT}) AS a
                 JOIN nms_delivery v ON v.delivery_id = a.delivery_id AND NOT v.fcp AND v.message_type = 0
                 JOIN nms_delivery_run r ON r.delivery_id = a.delivery_id AND r.storage = %(storage)s
                 JOIN {quoted(log_tables.table("broad_log", storage))} l
@@ -142,10 +154,8 @@ def _note(asked: str, params: Mapping[str, Any], storage: str, said: Said, batch
                 ORDER BY l.id, a.at""",  # noqa: S608 quoted
             {
                 **params,
-                "way": int(said.way),
+                "way": int(OptOutWay.ONE_CLICK),
                 "storage": storage,
-                "reason": said.reason.value,
-                "remark": said.remark.strip()[:500],
                 "batch": batch,
                 "seed": int(Flag.SEED),
                 "channel": int(Channel.EMAIL),
@@ -155,16 +165,16 @@ def _note(asked: str, params: Mapping[str, Any], storage: str, said: Said, batch
         return cursor.rowcount
 
 
-def _whose(storage: str, everything: bool) -> tuple[str, str, str]:
-    """Return SQL for profile and service of the message `l`, joins for them, and when something changes."""
-    profile = "JOIN nms_recipient p ON p.recipient_id = {} "
+def _whose(storage: str) -> tuple[str, str, str]:
+    """Return SQL for profile and service of the message `l`, joins for them, and when something changes.
+
+    A subscription that is gone has ended: nothing is left to leave by one click.
+    """
     if storage == RECIPIENTS:
-        return "p.recipient_id, NULL::bigint", profile.format("l.target_id"), "p.black_list_email <> 1"
+        profile = "JOIN nms_recipient p ON p.recipient_id = l.target_id"
+        return "p.recipient_id, NULL::bigint", profile, "p.black_list_email <> 1"
     if storage == SUBSCRIPTIONS:
-        subscription = "JOIN nms_subscription s ON s.subscription_id = l.target_id "
-        if everything:
-            behind = subscription + profile.format("s.recipient_id")
-            return "p.recipient_id, NULL::bigint", behind, "p.black_list_email <> 1"
+        subscription = "JOIN nms_subscription s ON s.subscription_id = l.target_id"
         return "s.recipient_id, s.service_id", subscription, "s.delete_status = 0"
     address = """LEFT JOIN nms_address d ON d.address = l.address AND d.type = %(channel)s
         AND d.status = %(denylisted)s"""

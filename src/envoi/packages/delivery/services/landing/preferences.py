@@ -129,7 +129,7 @@ def _services(recipient: Recipient, before: Preferences, wanted: Wanted, now: da
             continue
         service = Service.objects.get(name=each.key)
         if each.has:
-            optouts.refuse(recipient.pk, _said(wanted, service), now=now)
+            optouts.refuse(recipient.pk, _said(wanted), service, now=now)
         else:
             subscriptions.subscribe(service, ids([recipient.pk]), actor=internal(), origin=SubOrigin.FORM)
 
@@ -149,5 +149,5 @@ def _consents(recipient: Recipient, before: Preferences, wanted: Wanted, now: da
         )
 
 
-def _said(wanted: Wanted, service: Service | None = None) -> optouts.Said:
-    return optouts.Said(OptOutWay.PREFERENCES, service=service, source_address=wanted.source_address)
+def _said(wanted: Wanted) -> optouts.Said:
+    return optouts.Said(OptOutWay.PREFERENCES, source_address=wanted.source_address)

@@ -9,6 +9,8 @@ from django.test import Client
 from envoi.kernel import clock as product_clock
 from envoi.kernel.testing import admin_actor
 from envoi.packages.delivery.models import (
+    Address,
+    AddressStatus,
     Channel,
     Consent,
     ConsentAction,
@@ -118,6 +120,31 @@ def test_a_message_of_a_service_leaves_the_service_or_all(
     path = signed.make(signed.UNDO, undone.batch_id)
     send(reader, path)
     assert [each.action for each in SubHisto.objects.order_by("date", "sub_histo_id")] == [1, 0, 1]
+
+
+def test_a_subscription_that_has_ended_leaves_the_links_of_its_messages_at_work(
+    mailed: Any, ann: Recipient, reader: Client
+) -> None:
+    service = make_service("news", public=True)
+    subscriptions.subscribe(service, chosen.ids([ann.pk]), actor=admin_actor())
+    mail = mailed(
+        mapping="mapSubscribe",
+        html_source='<a class="u" href="{{ message.unsubscribeUrl }}"></a>'
+        '<a class="p" href="{{ message.preferencesUrl }}"></a>',
+    )
+    for _ in range(2):
+        done = send(reader, mail.preferences, language="en", format="0")
+        assert "Your preferences are kept" in text(done)
+    assert not Subscription.objects.exists()
+    reader.post(mail.unsubscribe, {"List-Unsubscribe": "One-Click"})
+    assert not refuses(ann)  # it was the service that one click leaves, and that is so
+    assert "will get no more e-mail" in text(reader.get(mail.unsubscribe))
+    send(reader, mail.unsubscribe, scope="all")
+    assert refuses(ann)
+    ann.delete()
+    assert "a…@example.org will get no more e-mail" in text(reader.get(mail.unsubscribe))
+    send(reader, mail.unsubscribe, scope="all")
+    assert Address.objects.get(address="ann@example.org").status == AddressStatus.DENYLISTED
 
 
 def test_all_mail_can_be_left_by_a_message_of_a_service(mailed: Any, ann: Recipient, reader: Client) -> None:
