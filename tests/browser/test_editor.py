@@ -60,8 +60,10 @@ def test_a_newsletter_is_built_from_an_empty_page(visit: Any, tmp_path: Path) ->
     page.locator("[data-block=text]").focus()
     page.keyboard.press("Enter")
     _write(page, canvas.get_by_text("Write your text here."), "Hello ")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("A  b & <c> ")
     page.locator("[data-part=fields]").select_option("{{ recipient.firstName }}")
-    expect(canvas.locator("body")).to_contain_text("Hello {{ recipient.firstName }}")
+    expect(canvas.locator("body")).to_contain_text("{{ recipient.firstName }}")
     page.locator("[data-block=button]").click()
     link = page.get_by_label("Address of the link")
     link.fill("https://shop.example/?a=1&copy=2&who=")
@@ -70,6 +72,8 @@ def test_a_newsletter_is_built_from_an_empty_page(visit: Any, tmp_path: Path) ->
     # A picture is uploaded and chosen.
     page.locator("[data-block=image]").click()
     page.locator("[data-choose]").click()
+    expect(page.locator("[data-upload]")).to_be_visible()
+    _shot(page, "editor-pictures")
     page.locator("[data-upload]").set_input_files(tmp_path / "sea.png")
     page.locator("[data-picture]").first.click()
     page.get_by_label("Text in its place").fill("The sea")
@@ -105,20 +109,23 @@ def test_a_newsletter_is_built_from_an_empty_page(visit: Any, tmp_path: Path) ->
     assert f"/r/i/{image.digest}.png" in html
     assert 'alt="The sea"' in html
     assert 'href="https://shop.example/?a=1&amp;copy=2&amp;who={{ recipient.email }}"' in html
-    assert html.index("Hello {{ recipient.firstName }}") < html.index("Spring &amp; summer")
+    written = re.search(r">Hello\s*(.*?)</div>", html)
+    assert written
+    assert re.sub(r"\s", " ", written[1]) == "<br />A  b &amp; &lt;c&gt; {{ recipient.firstName }}"
+    assert written.start() < html.index("Spring &amp; summer")
     assert '{% if recipient.location.city == "Lyon" %}' in html
     assert "{{ message.unsubscribeUrl }}" in html
     assert "mj-" not in re.sub(r"mj-(column|full|outlook|menu)[\w-]*", "", html)
-    assert "Hello {{ recipient.firstName }}" in delivery.text_source
+    assert "Hello\nA b & <c> {{ recipient.firstName }}" in delivery.text_source
     # The preview as a reader, before anything is kept.
     page.locator("[data-side=palette]").click()
     page.locator("[data-mode=preview]").click()
     message = page.frame_locator("iframe[name=vispreview]").frame_locator("iframe")
-    expect(message.locator("body")).to_contain_text("Hello Zoë")
+    expect(message.locator("body")).to_contain_text("A  b & <c> Zoë")
     expect(message.locator("body")).to_contain_text("Only those see this")
     _shot(page, "editor-preview-1280")
     page.locator("[data-view=text]").click()
-    expect(page.frame_locator("iframe[name=vispreview]").locator("pre")).to_contain_text("Hello Zoë")
+    expect(page.frame_locator("iframe[name=vispreview]").locator("pre")).to_contain_text("A b & <c> Zoë")
     # What is kept comes back as it was.
     page.reload()
     _ready(page)

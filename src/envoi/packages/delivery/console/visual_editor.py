@@ -176,6 +176,11 @@ def _texts() -> dict[str, str]:
     """Return the texts of the editor, by the names that its script uses."""
     return {
         "keeping": _("Keeping…"),
+        "rte_0": _("Bold"),
+        "rte_1": _("Italic"),
+        "rte_2": _("Underlined"),
+        "rte_3": _("Struck through"),
+        "rte_4": _("Link"),
         "canvas": _("The message while it is drawn"),
         "lost": _("The server did not answer: nothing is kept. Try again."),
         "choose": _("Choose something in the message to change it."),

@@ -127,11 +127,12 @@ def used_by(image: Image) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT d.label FROM nms_delivery d WHERE d.delete_status = 0
-                 AND (strpos(d.html_source, %(digest)s) > 0 OR strpos(d.mjml_source, %(digest)s) > 0)
+                 AND (strpos(d.html_source, %(digest)s) > 0 OR strpos(d.mjml_source, %(digest)s) > 0
+                      OR strpos(d.variants::text, %(digest)s) > 0)
                UNION ALL
                SELECT d.label FROM nms_delivery_content c JOIN nms_delivery d ON d.delivery_id = c.delivery_id
                 WHERE d.delete_status = 0 AND strpos(d.html_source, %(digest)s) = 0
-                  AND strpos(c.templates->>'html', %(digest)s) > 0
+                  AND strpos(c.templates::text, %(digest)s) > 0
                UNION ALL
                SELECT v.name FROM nms_include_view v WHERE strpos(v.html_source, %(digest)s) > 0
                LIMIT 100""",

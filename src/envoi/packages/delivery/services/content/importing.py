@@ -9,7 +9,7 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape, unescape
 from pathlib import PurePosixPath
 from typing import IO
@@ -52,6 +52,9 @@ _REFERENCE = re.compile(
 _EXTERNAL = re.compile(r"<link\b[^>]{0,500}?\bhref\s*=\s*[\"']?([^\"'\s>]{1,300})", re.I)
 _RUNNING = re.compile(r"<(script|form|iframe|object|embed|video|audio)\b", re.I)
 _MARK = re.compile(r"\{\{(?:(?!\{\{).)*?\}\}|\{%(?:(?!\{%).)*?%\}", re.S)
+_ANY_MARK = re.compile(
+    r"<%(?!--)(?:(?!<%).)*?%>|\{\{\{[^{}]*\}\}\}|\{\{(?:(?!\{\{).)*?\}\}|\{%(?:(?!\{%).)*?%\}", re.S
+)
 _DATA = re.compile(r"\bsrc\s*=\s*[\"']data:image/", re.I)
 
 
@@ -83,8 +86,9 @@ class _Source:
     lines: list[Line] = field(default_factory=list)
 
 
-def imported(delivery: Delivery, name: str, content: bytes, *, actor: Actor) -> Report:
-    """Make a file the content of a delivery: all of it, or nothing.
+def imported(delivery: Delivery, name: str, content: bytes, *, actor: Actor, as_text: bool = False) -> Report:
+    """Make a file the content of a delivery: all of it, or nothing. With `as_text` marks of other programs
+    are words like others: readers, or the program behind us, get them as they are written.
 
     Raises Invalid for a file that is none of the known ones, damaged, too large, or made to do harm;
     NotAllowed, Conflict as for any change.
@@ -106,6 +110,8 @@ def imported(delivery: Delivery, name: str, content: bytes, *, actor: Actor) -> 
         text = _with_pictures(source, actor)
         drawn = "<mjml" in text[:4000].lower()
         translated = translating.translated(text, html=True)
+        if as_text:
+            translated = replace(translated, source=_spoken_for(translated.source), left=())
         if drawn:
             values = visual.values(delivery, translated.source)
         elif "<" not in text:
@@ -435,6 +441,22 @@ def _foreign(html: str) -> Sequence[Line]:
             ),
         )
     ]
+
+
+def _spoken_for(html: str) -> str:
+    """Return a page whose marks of other programs are kept from being read as ours."""
+
+    def one(mark: re.Match[str]) -> str:
+        if not mark[0].startswith("<%"):
+            try:
+                roots = {path.partition(".")[0] for path in templates.fields({"html": mark[0]})}
+            except Invalid:
+                roots = {""} if mark[0].startswith("{{") else set[str]()
+            if not roots - set(templates.RESERVED):
+                return mark[0]
+        return f"{{% raw %}}{mark[0]}{{% endraw %}}"
+
+    return _ANY_MARK.sub(one, html)
 
 
 def _short(text: str) -> str:

@@ -87,6 +87,16 @@ def test_a_real_message_differs_in_its_links_only_when_it_is_sent(name: str, mon
     assert back.encode() == (TEMPLATES / name).read_bytes()
 
 
+@pytest.mark.parametrize("name", sorted(FOREIGN))
+def test_marks_of_other_programs_are_plain_text_if_asked(name: str) -> None:
+    delivery = make_delivery(html_source="", text_source="", subject="News")
+    page = (TEMPLATES / name).read_bytes()
+    report = importing.imported(delivery, name, page, actor=admin_actor(), as_text=True)
+    delivery.refresh_from_db()
+    assert said(report, Weight.STOPS) == ""
+    assert preview.preview(delivery, actor=admin_actor()).parts["html"].encode() == page
+
+
 def test_pictures_of_an_archive_are_kept_and_the_page_changes_in_their_addresses_only() -> None:
     name = "colorlibhq__26.html"
     page = (TEMPLATES / name).read_text(encoding="utf-8")

@@ -56,11 +56,20 @@
       return { ...made, html };
     };
   };
+  // What a browser makes of a text that is written in is HTML; the editor reads XML.
+  const VOID = new Set(["area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]);
+  const asXml = (input) => {
+    if (typeof input !== "string" || /^\s*<mj/.test(input)) return input;
+    const inside = new DOMParser().parseFromString(`<body>${input}</body>`, "text/html").body;
+    return [...inside.childNodes].map((each) => new XMLSerializer().serializeToString(each)).join("").replaceAll(' xmlns="http://www.w3.org/1999/xhtml"', "");
+  };
   const editor = window.grapesjs.init({
     container: $("canvas"),
     height: "100%",
     width: "auto",
     storageManager: false,
+    parser: { optionsHtml: { preParser: asXml } },
+    richTextEditor: { actions: ["bold", "italic", "underline", "strikethrough", "link"] },
     telemetry: false,
     cssIcons: "",
     noticeOnUnload: false,
@@ -87,7 +96,6 @@
   window.envoiEditor = editor;
 
   // ---- written as XML ---------------------------------------------------------------------------------
-  const VOID = new Set(["area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]);
   const written = (component) => {
     const tag = component.get("tagName");
     if (component.is("textnode") || component.is("comment") || !tag) return component.toHTML();
@@ -523,6 +531,7 @@
     editor.Canvas.getDocument().addEventListener("keydown", keys);
     editor.Canvas.getBody().setAttribute("lang", config.lang);
     $("canvas").querySelectorAll("iframe").forEach((each) => { each.title = t("canvas"); });
+    document.querySelectorAll(".gjs-rte-action").forEach((each, index) => { each.title = t(`rte_${index}`); });
     root.dataset.ready = "true";
     if (!config.changes) editor.getWrapper().onAll((each) => each.set({ editable: false, removable: false, draggable: false, copyable: false, droppable: false }));
   });
