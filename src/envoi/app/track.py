@@ -8,6 +8,7 @@ into the database, is a process of its own (`envoi track --load`): under `up` th
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -25,7 +26,7 @@ from envoi.kernel.config import Config
 from envoi.kernel.errors import Broken, Conflict
 from envoi.packages.delivery.services.redirection import cookies, links, proxies, tags
 from envoi.packages.delivery.services.redirection.answering import Places, Redirection
-from envoi.packages.delivery.services.redirection.http import Connection
+from envoi.packages.delivery.services.redirection.http import Connection, Front
 from envoi.packages.delivery.services.redirection.ids import Ids
 from envoi.packages.delivery.services.redirection.links import Away
 from envoi.packages.delivery.services.redirection.moments import Moments
@@ -68,10 +69,10 @@ async def serve_readers(config: Config) -> None:
     writing = Writing(config)
     await loop.run_in_executor(None, writing.keep)
     site = redirection(config, writing)
-    connections: set[Connection] = set()
+    front = Front(site, loop.call_soon)
     try:
         server = await loop.create_server(
-            lambda: Connection(site, connections),
+            lambda: Connection(front),
             config.tracking.host,
             config.tracking.port,
             backlog=BACKLOG,
@@ -82,17 +83,19 @@ async def serve_readers(config: Config) -> None:
             f"{config.tracking.host}:{config.tracking.port} cannot be listened on ({error.strerror}). "
             "Set [tracking] host and port."
         ) from error
+    # What was loaded stays; looking through it again and again for what may go costs a twentieth.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     log.info("readers are answered", extra={"port": config.tracking.port})
     while not stopped.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopped.wait(), LOOK_SECONDS)
-        for connection in list(connections):
-            connection.wait(LOOK_SECONDS)
+        front.wait(LOOK_SECONDS)
         # Bringing a segment to the disk takes its time.
         await loop.run_in_executor(None, writing.keep)
     server.close()
     end = clock.monotonic() + STOP_SECONDS
-    while [each for each in connections if not each.finish()] and clock.monotonic() < end:
+    while not front.finish() and clock.monotonic() < end:
         await asyncio.sleep(0.05)
     writing.close()
 

@@ -74,6 +74,7 @@ class Redirection:
         self._pages = tags.Tags(places.pages.rstrip("/"), tags_.key)
         self._cookies, self._trusted, self._moments, self._host = setting, trusted, moments, host
         self._requesters = cookies.Requesters()
+        self._hits: list[str] = []
 
     def answer(self, request: Request) -> bytes:
         """Return the response. Raises links.Asking when something has to be read first."""
@@ -84,8 +85,21 @@ class Redirection:
         assert isinstance(waiting, links.Asking)  # noqa: S101 for the type checker
         return self._answered(request, await self._links.ask(waiting.delivery))
 
+    def flush(self) -> None:
+        """Write the lines of the hits since the last time. Raises Broken; then nobody may be answered."""
+        if self._hits:
+            hits, self._hits = self._hits, []
+            self._segments().append(hits)
+
+    def away(self) -> bytes:
+        """Return the answer that asks to come again."""
+        return self._said(
+            "503 Service Unavailable", [_TEXT, ("Retry-After", "5")], b"Please try again in a moment.\n"
+        )
+
     def _answered(self, request: Request, came: bool | None) -> bytes:
-        self._moments.tick()
+        if not self._hits:
+            self._moments.tick()
         try:
             if (
                 request.path == PATH
@@ -95,12 +109,8 @@ class Redirection:
             ):
                 return self._link(request, came)
             found = self._other(request, came)
-        except Broken as problem:
-            if not isinstance(problem, links.Away):
-                log.error("%s", problem)
-            found = self._said(
-                "503 Service Unavailable", [_TEXT, ("Retry-After", "5")], b"Please try again in a moment.\n"
-            )
+        except links.Away:
+            found = self.away()
         return without_body(found) if request.method == "HEAD" else found
 
     def _other(self, request: Request, came: bool | None) -> bytes:
@@ -231,7 +241,7 @@ class Redirection:
 
     def _test(self) -> bytes:
         said = (
-            f"<redir status='OK' date='{self._moments.text()}' build='{__version__}' host='{self._host}'"
+            f"<redir status='OK' date='{self._moments.text}' build='{__version__}' host='{self._host}'"
             f" localHost='{os.uname().nodename}'/>\n"
         )
         return self._said("200 OK", [("Content-Type", "text/xml; charset=utf-8")], said.encode())
@@ -269,11 +279,11 @@ class Redirection:
         params: str,
         extra: str = "",
     ) -> None:
-        """Write the line of a hit (`lines`); params are of a tag of ours, extra is plain."""
+        """Note the line of a hit (`lines`); params are of a tag of ours, extra is plain."""
         if request.method == "HEAD":
             return  # a look at an address is no visit
-        self._segments().append(
-            f"{self._moments.text()}\t0x{broad_log}\t0x{delivery}\t0x{link}\t{kind}\t"
+        self._hits.append(
+            f"{self._moments.text}\t0x{broad_log}\t0x{delivery}\t0x{link}\t{kind}\t"
             f"{requester or NOBODY}\t{html}\t{params}\t{agent(request.header(_AGENT))}\t"
             f"{self._trusted.address(request.peer, request.header)}\t{extra}"
         )

@@ -8,8 +8,10 @@ task of its own, and nobody else with it.
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, cast
+
+from envoi.kernel.errors import Broken
 
 log = logging.getLogger(__name__)
 
@@ -59,18 +61,68 @@ class Site(Protocol):
         """Return the answer that had to be waited for."""
         ...
 
+    def flush(self) -> None:
+        """Write what must be written before answers go out. Raises Broken when it cannot."""
+        ...
+
+    def away(self) -> bytes:
+        """Return the answer to all when it could not."""
+        ...
+
+
+class Front:
+    """All connections. Answers of one turn of the loop go out together, after one write of their lines.
+
+    `soon` calls a function at the end of the turn.
+    """
+
+    def __init__(self, site: Site, soon: Callable[[Callable[[], None]], object]) -> None:
+        self.site, self._soon = site, soon
+        self.connections: set[Connection] = set()
+        self._pending: list[tuple[asyncio.Transport, bytes, bool]] = []
+
+    def put(self, transport: asyncio.Transport, answer: bytes, keep: bool) -> None:
+        """Let an answer go out, and its connection be closed after it unless it is kept."""
+        self._pending.append((transport, answer, keep))
+        if len(self._pending) == 1:
+            self._soon(self.flush)
+
+    def flush(self) -> None:
+        """Let the answers go out."""
+        pending, self._pending = self._pending, []
+        try:
+            self.site.flush()
+        except Broken as problem:
+            log.error("readers are not answered: %s", problem)
+            away = self.site.away()
+            pending = [(transport, away, keep) for transport, _, keep in pending]
+        for transport, answer, keep in pending:
+            if not transport.is_closing():
+                transport.write(answer)
+                if not keep:
+                    transport.close()
+
+    def wait(self, seconds: float) -> None:
+        """Note that so many seconds have passed: connections that say nothing are closed."""
+        for each in list(self.connections):
+            each.wait(seconds)
+
+    def finish(self) -> bool:
+        """Close connections that wait for no answer; returns whether that were all."""
+        self.flush()
+        return not [each for each in self.connections if not each.finish()]
+
 
 class Connection(asyncio.Protocol):
-    """One connection of a reader, or of a proxy before us. `all_` are those that are open."""
+    """One connection of a reader, or of a proxy before us."""
 
-    def __init__(self, site: Site, all_: "set[Connection]") -> None:
-        self._site, self._all = site, all_
+    def __init__(self, front: Front) -> None:
+        self._front, self._site = front, front.site
         self._transport: asyncio.Transport
         self._peer = ""
         self._buffer: bytes = b""
         self._task: asyncio.Task[None] | None = None
-        self._full = False
-        self._continued = False
+        self._full = self._over = self._continued = False
         self._quiet = 0.0
 
     # -- what the loop calls
@@ -78,16 +130,16 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        if len(self._all) >= CONNECTIONS:
+        if len(self._front.connections) >= CONNECTIONS:
             self._transport.abort()
             return
-        self._all.add(self)
+        self._front.connections.add(self)
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if peer else ""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; what was asked is answered to nobody."""
-        self._all.discard(self)
+        self._front.connections.discard(self)
         if self._task is not None:
             self._task.cancel()
 
@@ -106,7 +158,7 @@ class Connection(asyncio.Protocol):
         """Answer what is whole."""
         self._work(data)
 
-    # -- what the process calls
+    # -- what the front calls
 
     def wait(self, seconds: float) -> None:
         """Note that so many seconds have passed; close if nothing whole has come for too long."""
@@ -127,7 +179,7 @@ class Connection(asyncio.Protocol):
         begun = not self._buffer
         if self._buffer:
             data = self._buffer + data
-        while data and self._task is None and not self._full:
+        while data and self._task is None and not self._full and not self._over:
             end = data.find(_END)
             if end < 0 or end > LONGEST_HEAD:
                 if len(data) > LONGEST_HEAD:
@@ -175,10 +227,7 @@ class Connection(asyncio.Protocol):
             except Exception:
                 log.exception("a request could not be answered")
                 return self._refuse("500 Internal Server Error")
-            self._transport.write(answer)
-            if not keep:
-                self._transport.close()
-                return None
+            self._answer(answer, keep)
         if begun:
             self._quiet = 0.0
         self._buffer = data
@@ -191,18 +240,18 @@ class Connection(asyncio.Protocol):
             log.exception("a request could not be answered")
             return self._refuse("500 Internal Server Error")
         self._task = None
-        self._transport.write(answer)
-        if not keep:
-            self._transport.close()
-            return None
+        self._answer(answer, keep)
         if not self._full:
             self._transport.resume_reading()
         return self._work(b"")
 
+    def _answer(self, answer: bytes, keep: bool) -> None:
+        self._over = not keep
+        self._front.put(self._transport, answer, keep)
+
     def _refuse(self, status: str) -> None:
         self._buffer = b""
-        self._transport.write(made(status, [("Connection", "close")], f"{status}\n".encode()))
-        self._transport.close()
+        self._answer(made(status, [("Connection", "close")], f"{status}\n".encode()), keep=False)
 
 
 BAD: Final = "400 Bad Request"

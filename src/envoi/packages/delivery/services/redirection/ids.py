@@ -12,6 +12,7 @@ from typing import Final
 EPOCH_MS: Final = 1_577_836_800_000
 PROCESSES: Final = 1 << 14
 _COUNT_BITS, _PROCESS_BITS = 8, 14
+_COUNT_MASK: Final = (1 << _COUNT_BITS) - 1
 
 
 class Ids:
@@ -21,10 +22,13 @@ class Ids:
         self._process = (process % PROCESSES) << _COUNT_BITS
         self._tick = 0
 
-    def next(self) -> int:
-        """Return the next id, a positive 63-bit number."""
+    def take(self, count: int) -> list[int]:
+        """Return the next ids, positive 63-bit numbers that rise."""
         # The clock of the machine, which tests that step the product's time do not move.
         now = (time.clock_gettime_ns(time.CLOCK_REALTIME) // 1_000_000 - EPOCH_MS) << _COUNT_BITS
-        self._tick = tick = now if now > self._tick else self._tick + 1
-        count = tick & ((1 << _COUNT_BITS) - 1)
-        return ((tick >> _COUNT_BITS) << (_COUNT_BITS + _PROCESS_BITS)) | self._process | count
+        begin = max(now, self._tick + 1)
+        self._tick = begin + count - 1
+        return [
+            (tick >> _COUNT_BITS << _COUNT_BITS + _PROCESS_BITS) | self._process | (tick & _COUNT_MASK)
+            for tick in range(begin, begin + count)
+        ]

@@ -9,17 +9,21 @@ from email.utils import format_datetime
 class Moments:
     """`now`: the product's clock where it is stepped or stopped; None for the clock of the machine."""
 
-    __slots__ = ("_now", "_second", "_text", "date", "ms")
+    __slots__ = ("_begin", "_now", "_second", "date", "ms", "text")
 
     def __init__(self, now: Callable[[], datetime] | None = None) -> None:
         self._now = now
         self._second = -1
-        self._text = self.date = ""
+        self._begin = ""
         self.ms = 0
         """Milliseconds since 1970."""
+        self.text = ""
+        """As PostgreSQL reads it, in UTC."""
+        self.date = ""
+        """As HTTP has it."""
 
     def tick(self) -> int:
-        """Look at the clock; `ms`, `date` (as HTTP has it) and `text` then speak of that moment."""
+        """Look at the clock; all then speaks of that moment."""
         if self._now is None:
             self.ms = ms = time.clock_gettime_ns(time.CLOCK_REALTIME) // 1_000_000
         else:
@@ -27,10 +31,7 @@ class Moments:
         if ms // 1000 != self._second:
             self._second = ms // 1000
             moment = datetime.fromtimestamp(self._second, UTC)
-            self._text = moment.isoformat()[:19]
+            self._begin = moment.isoformat()[:19]
             self.date = format_datetime(moment, usegmt=True)
+        self.text = f"{self._begin}.{ms % 1000:03d}+00"
         return ms
-
-    def text(self) -> str:
-        """Return it as PostgreSQL reads it, in UTC."""
-        return f"{self._text}.{self.ms % 1000:03d}+00"

@@ -1,9 +1,9 @@
 """Segments: the files that hits are in until they are in the database (ADR 0029).
 
-A process that answers readers writes one segment at a time: one write with O_APPEND a hit, before the
-answer. It holds the lock (flock) of its segment while it lives, and closes it by itself, after a few seconds
-or when it is large, by giving it the ending `.ready`. What a dead process leaves is closed by whoever finds
-its lock free.
+A process that answers readers writes one segment at a time, by one write with O_APPEND for the hits of a turn
+of its loop, before their answers. It holds the lock (flock) of its segment while it lives, and closes it by
+itself, after a few seconds or when it is large, by giving it the ending `.ready`. What a dead process leaves
+is closed by whoever finds its lock free.
 
 A line is in the page cache when the write returns: it survives the death of every process, not of the host.
 A segment is brought to the disk when it closes.
@@ -12,7 +12,7 @@ A segment is brought to the disk when it closes.
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -50,15 +50,17 @@ class Segments:
         self._size = 0
         self._opened = 0.0
 
-    def append(self, hit: str) -> None:
-        """Write the line of a hit, with its log id before it and the name of the segment after it.
+    def append(self, hits: Sequence[str]) -> None:
+        """Write the lines of hits, each with its log id before it and the name of the segment after it.
 
-        Raises Broken when it could not be written whole; then nothing of it is left.
+        Raises Broken when they could not all be written; then nothing of them is left.
         """
         with self._lock:
             if self._handle < 0:
                 self._open()
-            line = f"{self._ids.next()}\t{hit}\t{self._name}\n".encode("utf-8", "replace")
+            end = f"\t{self._name}\n"
+            lines = zip(self._ids.take(len(hits)), hits, strict=True)
+            line = "".join([f"{number}\t{hit}{end}" for number, hit in lines]).encode("utf-8", "replace")
             try:
                 written = os.write(self._handle, line)
             except OSError as error:
@@ -87,7 +89,7 @@ class Segments:
             self._close(*taken)
 
     def _open(self) -> None:
-        name = f"{self._ids.next():016x}"
+        name = f"{self._ids.take(1)[0]:016x}"
         hidden = self._folder / f".{name}{OPEN}"
         try:
             handle = os.open(hidden, _FLAGS, 0o600)

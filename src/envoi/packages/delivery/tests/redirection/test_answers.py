@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from envoi.packages.delivery.services.redirection import cookies, links, proxies, tags, web_tags
 from envoi.packages.delivery.services.redirection.answering import Places, Redirection
-from envoi.packages.delivery.services.redirection.http import Connection
+from envoi.packages.delivery.services.redirection.http import Connection, Front
 from envoi.packages.delivery.services.redirection.ids import PROCESSES, Ids
 from envoi.packages.delivery.services.redirection.lines import COLUMNS, plain
 from envoi.packages.delivery.services.redirection.moments import Moments
@@ -50,6 +50,9 @@ class Transport:
     def close(self):
         self.closed = True
 
+    def is_closing(self):
+        return self.closed
+
     def get_extra_info(self, _name):
         return ("127.0.0.1", 1)
 
@@ -76,7 +79,7 @@ def stage(tmp_path_factory):
 
 def said(site, *pieces):
     transport = Transport()
-    connection = Connection(site, set())
+    connection = Connection(Front(site, lambda flush: flush()))
     connection.connection_made(transport)
     for piece in pieces:
         if not transport.closed:
@@ -197,7 +200,7 @@ def test_requests_come_in_pieces_and_several_at_a_time(stage):
 
 def test_a_connection_that_says_nothing_whole_is_closed(stage):
     transport = Transport()
-    connection = Connection(stage.site, set())
+    connection = Connection(Front(stage.site, lambda flush: flush()))
     connection.connection_made(transport)
     connection.wait(60)
     assert not transport.closed
@@ -228,21 +231,21 @@ def test_parameters_are_filled_in_the_query_alone(stored, params, address):
 
 def test_ids_are_never_given_twice_and_rise():
     mine, other = Ids(7), Ids(7 + PROCESSES + 1)
-    made = [mine.next() for _ in range(2000)]
+    made = [number for _ in range(20) for number in mine.take(100)]
     assert made == sorted(set(made))
-    assert not set(made) & {other.next() for _ in range(2000)}
+    assert not set(made) & set(other.take(2000))
     assert 0 < made[0] < made[-1] < 2**63
 
 
 def test_segments_close_by_age_and_size_and_carry_their_name(tmp_path):
     old = Segments(tmp_path, Ids(1), seconds=0.0)
-    old.append("x")
+    old.append(["x"])
     old.close_old()
     (closed,) = tmp_path.glob("*.ready")
     assert closed.read_bytes().endswith(f"\tx\t{closed.stem}\n".encode())
     full = Segments(tmp_path, Ids(2), size=100)
     for _ in range(10):
-        full.append("y" * 40)
+        full.append(["y" * 40, "z"])
     assert len(list(tmp_path.glob("*.ready"))) >= 5
     full.close()
     assert not list(tmp_path.glob("*.open"))

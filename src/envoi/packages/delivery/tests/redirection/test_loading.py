@@ -20,8 +20,7 @@ HIT = "2026-11-24 09:00:00.5+00\t0x{log:x}\t0xa1\t0x2\t0\t\\N\t1\tp1=x\tMozilla\
 def segment(folder, *hits, process=1):
     """Make a closed segment, and return its file."""
     written = Segments(folder, Ids(process))
-    for hit in hits:
-        written.append(hit)
+    written.append(hits)
     written.close()
     (found,) = set(folder.glob("*.ready"))
     return found
@@ -80,11 +79,11 @@ def test_what_a_dead_process_has_left_is_closed_and_what_a_living_one_writes_is_
         "import sys, pathlib\n"
         "from envoi.packages.delivery.services.redirection.ids import Ids\n"
         "from envoi.packages.delivery.services.redirection.segments import Segments\n"
-        "Segments(pathlib.Path(sys.argv[1]), Ids(3)).append(sys.argv[2])\n"
+        "Segments(pathlib.Path(sys.argv[1]), Ids(3)).append([sys.argv[2]])\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path), HIT.format(log=9)], check=True)
     mine = Segments(tmp_path, Ids(4))
-    mine.append(HIT.format(log=10))
+    mine.append([HIT.format(log=10)])
     assert close_abandoned(tmp_path) == 1
     assert len(list(tmp_path.glob("*.open"))) == 1
     process = Process(tmp_path)
