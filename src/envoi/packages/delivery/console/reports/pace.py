@@ -26,7 +26,7 @@ VIEWS = {
 
 def build(asked: Asked) -> list[Block]:
     """Return the blocks of the report."""
-    found = reading.kept("pace", asked.scope, lambda: over_time.since_start(asked.scope))
+    found = reading.cheap("pace", asked.scope, lambda: over_time.since_start(asked.scope))
     kinds = [
         (css, label, curve)
         for css, label, curve in (

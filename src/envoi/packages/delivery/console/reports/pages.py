@@ -20,6 +20,7 @@ from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.console import delivery_tabs
 from envoi.packages.delivery.console.reports import blocks, catalogue, reading
 from envoi.packages.delivery.console.reports.asked import Asked
+from envoi.packages.delivery.console.reports.blocks import Block
 from envoi.packages.delivery.console.reports.catalogue import REPORTS, Report
 from envoi.packages.delivery.models import Delivery
 from envoi.packages.delivery.services.reports import scope
@@ -120,11 +121,17 @@ def _find(name: str) -> Report:
 
 
 def _context(report: Report, asked: Asked, *, sent: bool) -> dict[str, Any]:
-    found = report.build(asked) if sent else []
+    found: list[Block] = []
+    too_much = ""
+    try:
+        found = report.build(asked) if sent else []
+    except Invalid as refusal:
+        too_much = str(refusal)
     return {
         "report": report,
         "blocks": [blocks.drawn(each) for each in found],
         "sent": sent,
+        "too_much": too_much,
         "nothing_sent": _("Nothing has gone out yet. Reports begin with the first message."),
         "query": asked.query(),
     }

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from envoi.console import words
+from envoi.kernel.errors import Invalid
 from envoi.packages.delivery.console import timeline
 from envoi.packages.delivery.services.reports import domains, hits, messages, over_time
 from envoi.packages.delivery.services.reports.clicks import Clicks, by_link
@@ -16,6 +17,8 @@ from envoi.packages.delivery.services.reports.reactions import last as last_trac
 from envoi.packages.delivery.services.reports.scope import Scope
 from envoi.packages.delivery.services.statistics.remembering import remembered
 
+MOST = 5_000_000
+"""Messages of several deliveries whose logs a report reads."""
 Answer = TypeVar("Answer")
 
 
@@ -39,7 +42,7 @@ def clicks(scope: Scope) -> Clicks:
 def activities(scope: Scope, width: timedelta, most: int) -> tuple[list[over_time.Slice], bool]:
     """Return what happened over time in steps on the reader's clock, and whether later ones are cut."""
     zone = words.zone_name()
-    return kept("slices", scope, lambda: over_time.slices(scope, width, zone, most), width, zone)
+    return cheap("slices", scope, lambda: over_time.slices(scope, width, zone, most), width, zone)
 
 
 def days(scope: Scope) -> list[tuple[datetime, over_time.Slice]]:
@@ -58,11 +61,27 @@ def nothing_yet(what: str, scope: Scope) -> str:
     """Return why there is nothing: nothing happened, or nothing is counted yet."""
     last = last_tracking()
     ran = _("last run %(at)s") % {"at": words.moment(last)} if last else _("it has not run yet")
-    return f"{what} " + _("Hits are counted within a minute, and by the workflow tracking each hour; %(ran)s.") % {"ran": ran}
+    until = _("Hits are counted within a minute, and by the workflow tracking each hour; %(ran)s.")
+    return f"{what} {until % {'ran': ran}}"
 
 
 def kept(name: str, scope: Scope, find: Callable[[], Answer], *more: object) -> Answer:
-    """Return what is read of the logs of a scope, or what was read before for the same figures."""
+    """Return what is read of the logs of a scope, or what was read before for the same figures. Raises
+    Invalid for several deliveries with more messages than are read while somebody waits.
+    """
+    if len(scope.deliveries) > 1 and scope.messages > MOST:
+        raise Invalid(
+            _(
+                "This report reads the logs of %(n)s messages, and at most %(most)s of several deliveries. "
+                "Choose a shorter time, or fewer deliveries."
+            )
+            % {"n": words.number(scope.messages), "most": words.number(MOST)}
+        )
+    return cheap(name, scope, find, *more)
+
+
+def cheap(name: str, scope: Scope, find: Callable[[], Answer], *more: object) -> Answer:
+    """Return what is read elsewhere than in logs, or what was read before for the same figures."""
     return remembered((name, scope.ids, *map(str, more)), scope.version, find)
 
 

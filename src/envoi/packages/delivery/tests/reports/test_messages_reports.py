@@ -197,3 +197,15 @@ def test_each_number_has_a_definition() -> None:
         assert f'id="{name}"' in whole
         assert client.get(f"/reports/indicators/{name}").status_code == 200
     assert client.get("/reports/indicators/nothing").status_code == 404
+
+
+def test_more_than_can_be_read_at_once_is_refused_with_the_way_out() -> None:
+    made = [make_sent(make_recipients(20, start=at)) for at in (1, 100)]
+    Delivery.objects.filter(pk=made[0].pk).update(to_deliver=6_000_000)
+    client = signed_in("mary", "EXPORT")
+    shown = words(client.get("/reports/deliveries/errors"))
+    assert "Choose a shorter time, or fewer deliveries." in shown
+    assert "2 deliveries" in shown
+    assert client.get("/reports/deliveries/errors.csv?block=reasons").status_code == 400
+    assert "Errors by reason" in words(client.get(f"/deliveries/{made[0].pk}/reports/errors"))
+    assert "Time to reach a share" in words(client.get("/reports/deliveries/trackingStatistics"))
