@@ -294,7 +294,7 @@ class DeliveryTracking(models.Model):
     unaccounted = models.BigIntegerField(default=0, db_default=0)
     """Of these, those that the indicators do not count yet."""
     errors = models.BigIntegerField(default=0, db_default=0)
-    """Errors of the delivery when the indicators were worked out."""
+    """Errors and complaints of the delivery when the indicators were worked out."""
     automatic = models.BigIntegerField(default=0, db_default=0)
     """Hits of machines."""
     proxy_open = models.BigIntegerField(default=0, db_default=0)

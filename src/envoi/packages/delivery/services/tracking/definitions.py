@@ -162,7 +162,7 @@ def _all() -> tuple[Definition, ...]:
             "complaints",
             _("Complaints"),
             _("Messages that their reader has reported as unwanted, as feedback loops tell."),
-            _("messages that failed with the reason “denylisted address”"),
+            _("messages with a complaint, or that failed with the reason “denylisted address”"),
             ("complaints",),
         ),
         Definition(

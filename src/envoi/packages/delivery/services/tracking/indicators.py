@@ -26,6 +26,8 @@ from envoi.packages.delivery.models import (
     FailureReason,
     Flag,
     Format,
+    InboundKind,
+    InboundOutcome,
     MessageStatus,
     RunStep,
     UrlType,
@@ -44,6 +46,8 @@ MOST: Final = 20
 SUCCESS: Final = (MessageStatus.SENT, MessageStatus.TAKEN, MessageStatus.RECEIVED)
 TEXT: Final = "text"
 """In the counts of a run: messages that have no HTML, whose opens cannot be seen."""
+_COMPLAINTS: Final = f"""SELECT count(*) FROM nms_inbound_mail m WHERE m.delivery_id = d.delivery_id
+    AND m.kind = {int(InboundKind.COMPLAINT)} AND m.outcome = {int(InboundOutcome.APPLIED)}"""  # noqa: S608 ours
 
 
 def due(*, now: datetime) -> list[int]:
@@ -57,17 +61,19 @@ def due(*, now: datetime) -> list[int]:
     }
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT d.delivery_id FROM nms_delivery d
+            f"""SELECT d.delivery_id FROM nms_delivery d
                LEFT JOIN nms_delivery_tracking t ON t.delivery_id = d.delivery_id
+               CROSS JOIN LATERAL ({_COMPLAINTS}) AS c (complaints)
                WHERE NOT d.is_model AND (d.validity IS NULL OR d.validity + %(duration)s >= %(now)s)
                  AND d.run_id IS NOT NULL
                  AND (coalesce(t.unaccounted, 0) > 0
                       AND (t.unaccounted * 100 >= %(percent)s * (t.logs - t.unaccounted)
                            OR coalesce(d.indicators_at + %(period)s <= %(now)s, true))
-                   OR d.error <> coalesce(t.errors, 0)
-                      AND (abs(d.error - coalesce(t.errors, 0)) * 100 >= %(percent)s * coalesce(t.errors, 0)
+                   OR d.error + c.complaints <> coalesce(t.errors, 0)
+                      AND (abs(d.error + c.complaints - coalesce(t.errors, 0)) * 100
+                             >= %(percent)s * coalesce(t.errors, 0)
                            OR coalesce(d.indicators_at + %(period)s <= %(now)s, true)))
-               ORDER BY d.indicators_at NULLS FIRST, d.delivery_id LIMIT %(most)s""",
+               ORDER BY d.indicators_at NULLS FIRST, d.delivery_id LIMIT %(most)s""",  # noqa: S608 ours
             params,
         )
         return [row[0] for row in cursor.fetchall()]
@@ -116,9 +122,9 @@ def work_out(delivery_id: int, *, now: datetime, messages: bool = False) -> None
         cursor.execute(_statement(runs), params)
         _messages(delivery_id, runs, all_of_them=messages)
         cursor.execute(
-            """INSERT INTO nms_delivery_tracking AS t (delivery_id, errors)
-               SELECT delivery_id, error FROM nms_delivery WHERE delivery_id = %s
-               ON CONFLICT (delivery_id) DO UPDATE SET unaccounted = 0, errors = EXCLUDED.errors""",
+            f"""INSERT INTO nms_delivery_tracking AS t (delivery_id, errors)
+               SELECT delivery_id, error + ({_COMPLAINTS}) FROM nms_delivery d WHERE delivery_id = %s
+               ON CONFLICT (delivery_id) DO UPDATE SET unaccounted = 0, errors = EXCLUDED.errors""",  # noqa: S608 ours
             [delivery_id],
         )
 
@@ -175,6 +181,16 @@ def _messages(delivery_id: int, runs: Mapping[str, Sequence[DeliveryRun]], *, al
     """Count messages: complaints, and with `all_of_them` success and errors too."""
     counts = [0, 0, 0, 0]
     for storage, each in runs.items():
+        params: dict[str, Any] = {
+            "delivery": delivery_id,
+            "failed": int(MessageStatus.FAILED),
+            "denied": int(FailureReason.DENYLISTED),
+            "success": [int(status) for status in SUCCESS],
+            "prepared": int(MessageStatus.PREPARED),
+            "runs": [run.pk for run in each],
+            "apart": int(Flag.SEED) | int(Flag.CONTROL),
+            "all": all_of_them,
+        }
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""SELECT count(*) FILTER (WHERE status = %(failed)s AND failure_reason = %(denied)s),
@@ -184,17 +200,20 @@ def _messages(delivery_id: int, runs: Mapping[str, Sequence[DeliveryRun]], *, al
                     FROM {quoted(log_tables.table("broad_log", storage))}
                     WHERE run_id = ANY(%(runs)s) AND flags & %(apart)s = 0
                       AND (%(all)s OR status = %(failed)s AND failure_reason = %(denied)s)""",  # noqa: S608 quoted
-                {
-                    "failed": int(MessageStatus.FAILED),
-                    "denied": int(FailureReason.DENYLISTED),
-                    "success": [int(status) for status in SUCCESS],
-                    "prepared": int(MessageStatus.PREPARED),
-                    "runs": [run.pk for run in each],
-                    "apart": int(Flag.SEED) | int(Flag.CONTROL),
-                    "all": all_of_them,
-                },
+                params,
             )
             counts = [a + b for a, b in zip(counts, cursor.fetchone() or counts, strict=True)]
+            # A complaint leaves its message as it is: it did arrive (ADR 0024).
+            cursor.execute(
+                f"""SELECT count(DISTINCT m.broad_log_id) FROM nms_inbound_mail m
+                    JOIN {quoted(log_tables.table("broad_log", storage))} b
+                      ON b.run_id = m.run_id AND b.id = m.broad_log_id
+                    WHERE m.delivery_id = %(delivery)s AND m.kind = {int(InboundKind.COMPLAINT)}
+                      AND m.run_id = ANY(%(runs)s) AND b.flags & %(apart)s = 0
+                      AND NOT (b.status = %(failed)s AND b.failure_reason = %(denied)s)""",  # noqa: S608 quoted
+                params,
+            )
+            counts[0] += (cursor.fetchone() or (0,))[0]
     complaints, success, error, prepared = counts
     values: dict[str, int] = {"complaints": complaints}
     if all_of_them and runs:

@@ -1,16 +1,13 @@
-"""Statistics of browsers and systems by day, and what is purged (delivery.md §4.5)."""
+"""Statistics of browsers and systems by day (delivery.md §4.5)."""
 
 from datetime import date, datetime
-from typing import Final
 
 from django.db import connection
 
 from envoi.kernel.query.scope import quoted
-from envoi.packages.delivery.models import TrackingStats, UrlType, UserAgentsStats
+from envoi.packages.delivery.models import UrlType
 from envoi.packages.delivery.services import log_tables
 from envoi.packages.delivery.services.tracking import machines, marks
-
-BATCH: Final = 5_000
 
 
 def next_day(*, now: datetime) -> date | None:
@@ -76,16 +73,3 @@ def rebuild(day: date) -> None:
                 **{f"runs_{storage}": each for storage, each in runs.items()},
             },
         )
-
-
-def purge_stats(before: datetime) -> int:
-    """Remove the next of the slices of five minutes that began before a time; returns how many, 0 when none
-    is left.
-    """
-    old = TrackingStats.objects.filter(start__lt=before).order_by("start").values("pk")[:BATCH]
-    return TrackingStats.objects.filter(pk__in=list(old.values_list("pk", flat=True))).delete()[0]
-
-
-def purge_user_agents_stats(before: date) -> int:
-    """Remove the statistics of browsers of days before one; returns how many rows."""
-    return UserAgentsStats.objects.filter(day__lt=before).delete()[0]

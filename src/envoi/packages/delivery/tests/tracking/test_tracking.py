@@ -16,6 +16,9 @@ from envoi.packages.delivery.models import (
     DeliveryRun,
     DeliveryTracking,
     Flag,
+    InboundKind,
+    InboundMail,
+    InboundOutcome,
     TrackingInbox,
     TrackingStats,
     UserAgentsStats,
@@ -347,6 +350,20 @@ def test_on_demand_all_is_worked_out_from_the_logs(post, clock):
         cursor.execute("DELETE FROM nms_tracking_log_rcp")
     with pytest.raises(Conflict, match="purged"):
         indicators.recompute(found, actor=admin_actor(), now=kernel_clock.now())
+
+
+def test_complaints_that_came_in_are_counted(post, clock):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE nms_broad_log_rcp SET flags = 1 WHERE id = %s", [post.messages[1]])
+    for number, message in enumerate((0, 0, 1)):
+        InboundMail.objects.create(
+            digest=f"{number}", kind=InboundKind.COMPLAINT, outcome=InboundOutcome.APPLIED,
+            delivery_id=post.delivery.pk, run_id=post.delivery.run_id, broad_log_id=post.messages[message],
+            received_at=kernel_clock.now(),
+        )  # fmt: skip
+    run(clock)
+    assert post.fresh().complaints == 1
+    assert indicators.due(now=kernel_clock.now()) == []
 
 
 def test_hits_that_wait_are_consumed_without_the_hourly_run(post, clock):
