@@ -79,6 +79,7 @@ def page(request: HttpRequest) -> HttpResponse:
         ],
         "frame": f"{reverse('delivery:reader-pages-preview')}?{urlencode(here)}",
         "reasons": _reasons(),
+        "everybody": reverse("console:records-list", args=["nms", "optOut"]),
         "days": DAYS,
     }
     response = render(request, "delivery/reader_pages.html", context, status=400 if problem else 200)

@@ -1,5 +1,6 @@
 """What operators see of the pages of readers."""
 
+import re
 from typing import Any
 
 import pytest
@@ -63,6 +64,9 @@ def test_why_readers_left_is_counted(admin: Client, mailed: Any, ann: Recipient)
     send(Client(enforce_csrf_checks=True), mailed().unsubscribe, scope="all", reason="tooMany")
     html = admin.get("/reader-pages").content.decode()
     assert "Too many messages" in html
+    listed = re.search(r'href="([^"]*optOut[^"]*)"', html)
+    assert listed
+    assert "ann@example.org" in admin.get(listed[1]).content.decode()
 
 
 def test_a_service_is_opened_to_readers(admin: Client) -> None:
