@@ -148,6 +148,11 @@ def test_a_newsletter_is_built_from_a_page_that_ships_in_french(visit: Any) -> N
     expect(page.locator("[data-block=text]")).to_contain_text("Texte")
     expect(canvas.locator("h1")).to_have_text("Ce que nous avons préparé")
     _write(page, canvas.locator("h1"), "Déjà l’été")
+    page.locator("[data-part=path] button").first.click()
+    before = page.get_by_label("Texte d’aperçu")
+    expect(before).to_have_value("Les nouveautés en deux minutes")
+    before.fill("Pour vous & les vôtres, ")
+    page.locator("[data-part=fields]").select_option("{{ recipient.firstName }}")
     page.locator("[data-width=phone]").click()
     _shot(page, "editor-fr-dark")
     _keep(page)
@@ -156,6 +161,7 @@ def test_a_newsletter_is_built_from_a_page_that_ships_in_french(visit: Any) -> N
     html = delivery.html_source
     assert '<html lang="fr"' in html
     assert "Déjà l’été" in html
+    assert "Pour vous &amp; les vôtres, {{ recipient.firstName }}" in html
     assert html.count("/r/i/") >= 3
     assert Image.objects.count() == 3
     assert "prefers-color-scheme" in html

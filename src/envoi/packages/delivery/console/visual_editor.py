@@ -225,6 +225,8 @@ def _texts() -> dict[str, str]:
         "block_greeting": _("Greeting"),
         "block_conditional": _("Only for some"),
         "block_footer": _("Footer to unsubscribe"),
+        "prop_preview": _("Preview text"),
+        "hint_preview": _("What mail programs show beside the subject."),
         "prop_background-color": _("Background"),
         "prop_background-url": _("Background picture"),
         "prop_color": _("Colour"),

@@ -23,6 +23,7 @@ from envoi.packages.delivery.services.content import images, preview, visual
 DATA = Path(__file__).parents[2] / "data" / "starters"
 PICTURES = Path(__file__).parents[2] / "console" / "static" / "delivery" / "starters"
 LANGUAGES = ("en", "fr")
+EMPTY = "empty"
 NAMES = ("newsletter", "promotion", "invitation", "receipt", "letter")
 _SAMPLE = {
     "recipient.firstName": "Camille",
@@ -55,7 +56,7 @@ def shown(language: str) -> list[Starter]:
         "letter": (_("Letter"), _("Words from one person to another, without decoration.")),
     }
     return [
-        Starter("empty", _("Empty page"), _("One section, ready for blocks.")),
+        Starter(EMPTY, _("Empty page"), _("One section, ready for blocks.")),
         *(
             Starter(name, *said[name], html=_sample(visual.compiled(_filled(name, language, _shipped))))
             for name in NAMES
@@ -68,9 +69,7 @@ def source(name: str, language: str, *, actor: Actor) -> str:
 
     Raises NotFound for a name that is none; NotAllowed.
     """
-    if name == "empty":
-        return visual.EMPTY
-    if name not in NAMES:
+    if name not in (EMPTY, *NAMES):
         raise NotFound(_("There is no page %(name)r to begin with.") % {"name": name})
 
     def taken(picture: str) -> str:

@@ -29,7 +29,6 @@ MOST = 1_000_000
 """Characters of a source."""
 DEEPEST = 60
 """Elements within each other. The compiler calls itself for each, and a stack has an end."""
-EMPTY = "<mjml><mj-head></mj-head><mj-body><mj-section><mj-column></mj-column></mj-section></mj-body></mjml>"
 _MARK = re.compile(
     r"(?:<|&lt;)%--.*?--%(?:>|&gt;)|\{\{(?:(?!\{\{).)*?\}\}|\{%(?:(?!\{%).)*?%\}"
     r"|(?:<|&lt;)%(?:(?!(?:<|&lt;)%).)*?%(?:>|&gt;)",

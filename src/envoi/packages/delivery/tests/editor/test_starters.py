@@ -73,7 +73,8 @@ def test_html_written_through_another_door_ends_the_visual_editor() -> None:
     from envoi.packages.delivery.services import deliveries
 
     delivery = make_delivery(html_source="", text_source="")
-    deliveries.change(delivery, visual.values(delivery, visual.EMPTY), actor=admin_actor())
+    source = starters.source("empty", "en", actor=admin_actor())
+    deliveries.change(delivery, visual.values(delivery, source), actor=admin_actor())
     assert delivery.mjml_source
     deliveries.change(delivery, {"subject": "New", "html_source": delivery.html_source}, actor=admin_actor())
     assert delivery.mjml_source

@@ -61,6 +61,12 @@
   const asXml = (input) => {
     if (typeof input !== "string" || /^\s*<mj/.test(input)) return input;
     const inside = new DOMParser().parseFromString(`<body>${input}</body>`, "text/html").body;
+    // What is pasted from a word processor has elements and attributes of its own.
+    inside.querySelectorAll("script, style, meta, link, title, iframe, object").forEach((each) => each.remove());
+    inside.querySelectorAll("*").forEach((each) => {
+      for (const { name } of [...each.attributes]) if (!/^[a-z][\w-]*$/i.test(name) || /^on/i.test(name)) each.removeAttribute(name);
+      if (!/^[a-z][\w-]*$/i.test(each.localName)) each.replaceWith(...each.childNodes);
+    });
     return [...inside.childNodes].map((each) => new XMLSerializer().serializeToString(each)).join("").replaceAll(' xmlns="http://www.w3.org/1999/xhtml"', "");
   };
   const editor = window.grapesjs.init({
@@ -151,10 +157,10 @@
   addEventListener("beforeunload", (event) => { if (config.changes && changed()) event.preventDefault(); });
 
   // ---- blocks -----------------------------------------------------------------------------------------
-  const section = (inner, attributes = "") => `<mj-section background-color="#ffffff" padding="24px 8px"${attributes}>${inner}</mj-section>`;
+  const section = (inner, attributes = "") => `<mj-section css-class="sheet" background-color="#ffffff" padding="24px 8px"${attributes}>${inner}</mj-section>`;
   const column = (inner = "", attributes = "") => `<mj-column${attributes}>${inner}</mj-column>`;
   const FONT = ' font-family="Helvetica, Arial, sans-serif" color="#1f2733"';
-  const text = (inner, attributes = "") => `<mj-text${FONT} font-size="16px" line-height="1.5"${attributes}>${inner}</mj-text>`;
+  const text = (inner, attributes = "") => `<mj-text css-class="ink"${FONT} font-size="16px" line-height="1.5"${attributes}>${inner}</mj-text>`;
   const button = `<mj-button href="https://" background-color="#2f43b0" color="#ffffff" font-family="Helvetica, Arial, sans-serif" font-size="16px" border-radius="6px">${escaped(t("sampleButton"))}</mj-button>`;
   const social = `<mj-social icon-size="28px" mode="horizontal">${["facebook", "instagram", "linkedin", "youtube"].map((each) => `<mj-social-element name="${each}-noshare" href="https://www.${each}.com/"></mj-social-element>`).join("")}</mj-social>`;
   const image = `<mj-image src="${config.placeholder}" alt=""/>`;
@@ -202,7 +208,7 @@
     ["content", "social", "social", social],
     ["personal", "greeting", "greeting", text(`${say2("sampleHello")}{% if recipient.firstName %} {{ recipient.firstName }}{% endif %},`)],
     ["personal", "conditional", "conditional", section(column(text(say2("sampleConditional"))), ' envoi-if="recipient.firstName"')],
-    ["personal", "footer", "footer", section(column(text(say2("sampleFooter").replace("%address%", "{{ message.address }}") + `<br/><a href="{{ message.unsubscribeUrl }}" style="color:#5c6676;">${say2("unsubscribe")}</a>{% if message.mirrorUrl %} · <a href="{{ message.mirrorUrl }}" style="color:#5c6676;">${say2("mirror")}</a>{% endif %}`, ' align="center"').replace('color="#1f2733"', 'color="#5c6676"').replace('font-size="16px"', 'font-size="13px"'))).replace("#ffffff", "#f3f4f7")],
+    ["personal", "footer", "footer", section(column(text(say2("sampleFooter").replace("%address%", "{{ message.address }}") + `<br/><a href="{{ message.unsubscribeUrl }}" style="color:#5c6676;">${say2("unsubscribe")}</a>{% if message.mirrorUrl %} · <a href="{{ message.mirrorUrl }}" style="color:#5c6676;">${say2("mirror")}</a>{% endif %}`, ' align="center"').replace('color="#1f2733"', 'color="#5c6676"').replace('font-size="16px"', 'font-size="13px"').replace('"ink"', '"soft"'))).replace(' css-class="sheet" background-color="#ffffff"', "")],
     ...config.blocks.map(([name, label]) => ["own", `{}${label}`, "own", text(`{% include &quot;${escaped(name)}&quot; %}`)]),
   ];
   const WHOLE = /^<mj-(section|hero|wrapper)/;
@@ -250,7 +256,7 @@
   const space = ["padding-top", "padding-bottom", "padding-left", "padding-right"];
   const when = ["envoi-if"];
   const PROPERTIES = {
-    "mj-body": ["background-color", "width"],
+    "mj-body": ["preview", "background-color", "width"],
     "mj-wrapper": ["background-color", "background-url", "padding-top", "padding-bottom", "border-radius", "full-width", ...when, "envoi-each"],
     "mj-section": ["background-color", "background-url", "padding-top", "padding-bottom", "border-radius", "full-width", ...when, "envoi-each"],
     "mj-hero": ["background-color", "background-url", "height", "vertical-align", ...when],
@@ -279,7 +285,9 @@
     network: ["facebook", "instagram", "linkedin", "youtube", "x", "pinterest", "tumblr", "vimeo", "github", "web"],
   };
   const PIXELS = new Set([...space, "font-size", "border-radius", "border-width", "icon-size", "height"]);
+  const preheader = () => tagged(editor.getWrapper(), "mj-preview")[0];
   const read = (component, name) => {
+    if (name === "preview") return (preheader()?.components().map((each) => each.get("content") ?? "").join("") ?? "").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"').replaceAll("&amp;", "&");
     if (name === "network") return String(component.getAttributes().name ?? "").replace("-noshare", "");
     if (name === "src") return component.get("src") ?? component.getAttributes().src ?? "";
     const given = component.getAttributes()[name];
@@ -293,6 +301,12 @@
     return "";
   };
   const write = (component, name, value) => {
+    if (name === "preview") {
+      const [there, [head]] = [preheader(), tagged(editor.getWrapper(), "mj-head")];
+      if (there) there.components(escaped(value));
+      else head?.append(`<mj-preview>${escaped(value)}</mj-preview>`);
+      return soon();
+    }
     if (name === "network") return component.addAttributes({ name: value ? `${value}-noshare` : "" });
     if (name === "src") {
       component.set("src", value);
@@ -332,8 +346,8 @@
         show(component);
       }) }, t("choosePicture")));
     } else {
-      const long = name === "envoi-if" || name === "envoi-each" || name === "alt";
-      row.append(make(long ? "textarea" : "input", { class: long && name !== "alt" ? "in mono" : "in", id, value, rows: long ? 2 : null, "data-field-target": name === "href" || name === "alt" || null, spellcheck: name === "alt" ? "true" : "false", ...off, onchange: (event) => set(event.target.value.trim()) }));
+      const long = name === "envoi-if" || name === "envoi-each" || name === "alt" || name === "preview";
+      row.append(make(long ? "textarea" : "input", { class: name.startsWith("envoi-") ? "in mono" : "in", id, value, rows: long ? 2 : null, "data-field-target": ["href", "alt", "preview"].includes(name) || null, spellcheck: name === "alt" ? "true" : "false", ...off, onchange: (event) => set(event.target.value.trim()) }));
       if (long) row.lastChild.value = value;
       if (config.texts[`hint_${name}`]) row.append(make("span", { class: "hint" }, t(`hint_${name}`)));
       if (name === "envoi-if" && config.changes) row.append(conditions(row.querySelector("textarea"), set));
