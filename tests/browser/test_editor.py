@@ -147,6 +147,8 @@ def test_a_newsletter_is_built_from_a_page_that_ships_in_french(visit: Any) -> N
     canvas = _ready(page)
     expect(page.locator("[data-block=text]")).to_contain_text("Texte")
     expect(canvas.locator("h1")).to_have_text("Ce que nous avons préparé")
+    # It is drawn in the light, in a console that is dark.
+    expect(canvas.locator("h1")).to_have_css("color", "rgb(31, 39, 51)")
     _write(page, canvas.locator("h1"), "Déjà l’été")
     page.locator("[data-part=path] button").first.click()
     before = page.get_by_label("Texte d’aperçu")

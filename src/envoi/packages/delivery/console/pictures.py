@@ -1,5 +1,6 @@
 """Pictures of messages: the page and the picker of a delivery's content, and where readers get them."""
 
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseNotModified
 from django.shortcuts import render
@@ -49,6 +50,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
         "shown": shown,
         "sought": sought,
         "problem": problem,
+        "local": "" if settings.ENVOI.config.web.public_url else settings.ENVOI.config.web.address,
         "changes": visual_editor.may_change(delivery, actor),
     }
     if picks:

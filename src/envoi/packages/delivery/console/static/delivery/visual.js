@@ -50,9 +50,7 @@
       const [head] = tagged(editor.getWrapper(), "mj-attributes");
       const made = parse(head ? source.replace(/^<mjml>/, `<mjml><mj-head>${written(head)}</mj-head>`) : source, options);
       // Nothing is fetched from elsewhere for the sake of an icon; pictures of ours come from where we are.
-      const html = made.html.replaceAll("https://www.mailjet.com/images/theme/v1/icons/ico-social/", config.social).replaceAll(config.own, "/")
-        // A message is drawn as it looks in the light, whatever the console looks like; the preview shows the dark.
-        .replace(/\(\s*prefers-color-scheme\s*:\s*dark\s*\)/gi, "(max-width:0)");
+      const html = made.html.replaceAll("https://www.mailjet.com/images/theme/v1/icons/ico-social/", config.social).replaceAll(config.own, "/");
       return { ...made, html };
     };
   };
@@ -426,10 +424,17 @@
     };
     tree.replaceChildren(...(body ? [shown(body)] : []));
   };
+  // A message is drawn as it looks in the light, whatever the console looks like; the preview shows the dark.
+  const light = () => {
+    for (const style of editor.Canvas.getBody().querySelectorAll("style")) {
+      const seen = style.textContent.replace(/\(\s*prefers-color-scheme\s*:\s*dark\s*\)/gi, "(max-width:0)");
+      if (seen !== style.textContent) style.textContent = seen;
+    }
+  };
   let waiting = 0;
   const soon = () => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => { mark(); if (!$("tree").hidden) drawn(); }, 150);
+    waiting = setTimeout(() => { mark(); light(); if (!$("tree").hidden) drawn(); }, 150);
   };
 
   // ---- fields at the caret ----------------------------------------------------------------------------
@@ -546,6 +551,7 @@
     editor.Canvas.getBody().setAttribute("lang", config.lang);
     $("canvas").querySelectorAll("iframe").forEach((each) => { each.title = t("canvas"); });
     document.querySelectorAll(".gjs-rte-action").forEach((each, index) => { each.title = t(`rte_${index}`); });
+    light();
     root.dataset.ready = "true";
     if (!config.changes) editor.getWrapper().onAll((each) => each.set({ editable: false, removable: false, draggable: false, copyable: false, droppable: false }));
   });
