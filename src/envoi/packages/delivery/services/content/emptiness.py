@@ -8,7 +8,7 @@ from envoi.kernel.query import Field, QueryDef
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.models import Delivery
 from envoi.packages.delivery.services import file_target, variants
-from envoi.packages.delivery.services.content import blocks, freezing, reading, settings, templates
+from envoi.packages.delivery.services.content import blocks, freezing, loops, reading, settings, templates
 from envoi.packages.delivery.services.deliveries import targeting
 
 MOST = 20
@@ -27,7 +27,9 @@ def count(delivery: Delivery, *, actor: Actor) -> tuple[int, Mapping[str, int]] 
     sources = freezing.expanded(delivery, settings.read(delivery.content))
     if not delivery.variant:
         sources |= blocks.expanded(variants.parts(delivery))
-    fields = reading.of_dimension(templates.fields(sources), delivery.mapping, actor=actor)
+    fields = reading.of_dimension(
+        templates.fields(sources) - loops.of(sources).keys(), delivery.mapping, actor=actor
+    )
     chosen = dict(sorted(fields.items())[:MOST])
     sums = [Field(_lacks(expr, text)) for expr, text in chosen.values()]
     found = query.run(

@@ -23,13 +23,14 @@ from envoi.packages.delivery.models import (
     Format,
     JobLevel,
 )
-from envoi.packages.delivery.services import file_target, variants
+from envoi.packages.delivery.services import coupons, file_target, variants
 from envoi.packages.delivery.services.content import (
     addresses,
     attachments,
     blocks,
     frozen,
     keeping,
+    loops,
     reading,
     settings,
     templates,
@@ -75,8 +76,16 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
         # A mirror page is made of a row of the target, which a file has not (delivery.md §2.10).
         tracked.own.pop(addresses.MIRROR, None)
     data = keeping.keep_data(run, delivery, paths)
+    coupon = coupons.assign(run, delivery, said.coupon) if "coupon.value" in paths else None
     found, missing = reading.prepare(
-        paths, delivery.mapping, actor=actor, now=now, data=data, further=wanted_format(delivery)
+        paths,
+        delivery.mapping,
+        actor=actor,
+        now=now,
+        data=data,
+        further=wanted_format(delivery),
+        coupon=coupon,
+        loops=loops.of(sources),
     )
     kept, _new = DeliveryContent.objects.update_or_create(
         run=run,
@@ -152,6 +161,7 @@ def _try_one(kept: DeliveryContent) -> str:
 def forget(run: DeliveryRun) -> None:
     """Remove the content of a run with its data, in the caller's transaction; links stay for their clicks."""
     keeping.drop_data(run)
+    coupons.release(run)
     DeliveryContent.objects.filter(run=run).delete()
     DeliverySeed.objects.filter(run=run).delete()
 
@@ -237,4 +247,5 @@ def constants(delivery: Delivery) -> dict[str, Any]:
         },
         "operator": {"name": by.name, "label": by.label, "email": by.email} if by else {},
         "variables": delivery.variables,
+        "coupon": coupons.shown(settings.read(delivery.content).coupon),
     }

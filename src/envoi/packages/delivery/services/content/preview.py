@@ -22,6 +22,7 @@ from envoi.packages.delivery.services import file_target, routing, variants
 from envoi.packages.delivery.services.content import (
     blocks,
     freezing,
+    loops,
     reading,
     seeds,
     settings,
@@ -85,7 +86,12 @@ def preview(
         sources |= blocks.expanded(variants.parts(delivery))
     paths = templates.fields(sources | {"by": by})
     found, _missing = reading.prepare(
-        paths, delivery.mapping, actor=actor, now=clock.now(), data=data(delivery, actor)
+        paths,
+        delivery.mapping,
+        actor=actor,
+        now=clock.now(),
+        data=data(delivery, actor),
+        loops=loops.of(sources),
     )
     config, limit = django_settings.ENVOI.config, sending.read(delivery.sending).personalisation
     shown = Addresses(delivery.pk or 0, (), {}, None)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import ProgrammingError, connection, transaction
@@ -26,18 +26,22 @@ from envoi.engine.population import Population
 from envoi.kernel import clock, query, registry
 from envoi.kernel.errors import Conflict, Invalid
 from envoi.kernel.expression import Kind
-from envoi.kernel.query import Field, QueryDef
+from envoi.kernel.query import Condition, Field, QueryDef
 from envoi.kernel.query.scope import quoted
 from envoi.kernel.registry import Attribute, Link, Registry, Schema, Type
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.models import DeliveryMapping, Flag, MessageStatus
-from envoi.packages.delivery.services import log_tables
+from envoi.packages.delivery.services import coupons, log_tables
+from envoi.packages.delivery.services.content.loops import Loop
 
-LOG, DATA = "temp:deliveryMessage", "temp:targetData"
+LOG, DATA, COUPON = "temp:deliveryMessage", "temp:targetData", "temp:couponValue"
+COUPON_ROOT = "coupon"
 LOG_TABLE = "envoi_log"
 OWN = ("@id", "@target", "@address", "@flags")
 """What the first columns of the query are."""
 TARGET_DATA = "targetData"
+ROWS = "ROWS"
+"""The kind of a column that holds rows of a collection."""
 FORMAT = "_format"
 """The column that holds which format a reader wants."""
 
@@ -58,6 +62,9 @@ class Statement:
     params: Mapping[str, Any]
     now: tuple[str, ...]
     columns: tuple[Column, ...]
+    """Those of the query, then one of kind `ROWS` for each of `collections`."""
+    collections: tuple[Statement, ...] = ()
+    """Statements that give for the number of a message rows of its reader, in their order."""
 
     def kept(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -66,6 +73,7 @@ class Statement:
             "params": {name: packed(value) for name, value in self.params.items()},
             "now": list(self.now),
             "columns": [[each.path, each.kind] for each in self.columns],
+            "collections": [each.kept() for each in self.collections],
         }
 
     @classmethod
@@ -76,6 +84,7 @@ class Statement:
             {name: unpacked(value) for name, value in kept["params"].items()},
             tuple(kept["now"]),
             tuple(Column(path, kind) for path, kind in kept["columns"]),
+            tuple(cls.of(each) for each in kept.get("collections", ())),
         )
 
 
@@ -98,17 +107,25 @@ def prepare(
     now: datetime,
     data: Population | None = None,
     further: Mapping[str, str] | None = None,
+    coupon: int | None = None,
+    loops: Mapping[str, Loop] | None = None,
 ) -> tuple[Statement, list[str]]:
     """Return the statement that reads what `paths` name, and what of the workflow's data is not there.
 
     `data` is the table of the workflow's data as it will be read; `further` are expressions over the
-    dimension by the path of their column. Raises Invalid for a path that leads
-    nowhere, with the nearest name, or to many rows; NotAllowed for one that takes a right.
+    dimension by the path of their column, `coupon` the number of one whose values the messages have, `loops`
+    what is read of the collections among the paths. Raises Invalid for a path that leads nowhere, with the
+    nearest name, or to many rows; NotAllowed for one that takes a right.
     """
-    known = _registry(mapping, data)
+    known = _registry(mapping, data, coupon)
     chosen: dict[str, str] = {}
     missing: list[str] = []
+    rows: list[tuple[str, Statement]] = []
     for path in sorted(paths):
+        loop = (loops or {}).get(path)
+        if loop is not None and (made := _rows_of(path, loop, mapping, known, actor, now)) is not None:
+            rows.append((path, made))
+            continue
         found = _expressions(path, mapping, known, actor)
         if found is None:
             missing.append(path)
@@ -120,14 +137,63 @@ def prepare(
     definition = QueryDef(LOG, select=select, order_by=(Field("@id"),), line_count=targeting.EVERY)
     if targeting.multiplies(definition, known):
         many = next(path for path, expr in chosen.items() if _multiplies(expr, known))
-        raise Invalid(_("%(path)s is a collection: a message can show single values only.") % {"path": many})
+        raise Invalid(
+            _("%(path)s is a collection: go through it with {%% for each in %(path)s %%}.") % {"path": many}
+        )
     compiled = query.compile(definition, actor=actor, now=now, within=known)
     columns = tuple(
         Column(path, column.kind.name)
         for path, column in zip(chosen, compiled.columns[len(OWN) :], strict=True)
     )
     moving = tuple(name for name, value in compiled.params.items() if value == now)
-    return Statement(compiled.sql, dict(compiled.params), moving, columns), missing
+    columns += tuple(Column(path, ROWS) for path, _made in rows)
+    collections = tuple(made for _path, made in rows)
+    return Statement(compiled.sql, dict(compiled.params), moving, columns, collections), missing
+
+
+def _rows_of(
+    path: str, loop: Loop, mapping: DeliveryMapping, known: Registry, actor: Actor, now: datetime
+) -> Statement | None:
+    """Return the statement that reads a collection; None when the path is none."""
+    ((_path, whole),) = (_expressions(path, mapping, known, actor) or {"": "@id"}).items()
+    if not _multiplies(whole, known):
+        return None
+    chosen: dict[str, str] = {}
+    for name in sorted(loop.fields):
+        chosen |= {
+            read.removeprefix(f"{path}."): expr
+            for read, expr in (_expressions(f"{path}.{name}", mapping, known, actor) or {}).items()
+        }
+    key = _key(whole, known)
+    select = (Field("@id"), Field(key), *(Field(each) for each in chosen.values()))
+    where = (Condition(f"{key} IS NOT NULL"),)
+    compiled = query.compile(
+        QueryDef(LOG, select=select, where=where, line_count=targeting.EVERY),
+        actor=actor,
+        now=now,
+        within=known,
+    )
+    names = [f"c{index}" for index in range(len(select))]
+    at = list(chosen).index(loop.order) + 2 if loop.order in chosen else 1
+    order = f"c{at} {'DESC' if loop.down or not loop.order else 'ASC'} NULLS LAST, c1"
+    of = ", ".join(names)
+    sql = f"""SELECT {of} FROM (SELECT *, row_number() OVER (PARTITION BY c0 ORDER BY {order}) AS place
+        FROM (%s) AS read ({of})) AS numbered WHERE place <= {int(loop.most)} ORDER BY c0, place"""  # noqa: S608
+    columns = tuple(
+        Column(name, column.kind.name) for name, column in zip(chosen, compiled.columns[2:], strict=True)
+    )
+    moving = tuple(name for name, value in compiled.params.items() if value == now)
+    return Statement(sql.replace("%s", compiled.sql, 1), dict(compiled.params), moving, columns)
+
+
+def _key(whole: str, known: Registry) -> str:
+    """Return the expression of the primary key of the schema that a path of links leads to."""
+    place = known[LOG]
+    steps = whole.strip("[]").split("/")
+    for step in steps:
+        place = known[place.links[step].target]
+    name = next(name for name, each in place.attributes.items() if each.column == place.key[0])
+    return f"[{'/'.join(steps)}/@{name}]"
 
 
 def of_dimension(
@@ -170,7 +236,7 @@ def fetch(
     state = f"AND status = {int(MessageStatus.PENDING)}" if pending else ""
     log = f"""SELECT id, target_id, address, flags FROM {table}
         WHERE run_id = %(envoi_run)s AND {which} {state} ORDER BY id LIMIT %(envoi_most)s"""  # noqa: S608 quoted
-    return _run(found, log, {**params, "envoi_run": run_id})
+    return _with_rows(found, log, {**params, "envoi_run": run_id})
 
 
 def grouped(
@@ -195,7 +261,31 @@ def sample(found: Statement, target_id: int, address: str) -> tuple[Any, ...]:
     """Return the row of a message to one target that nobody sends."""
     log = """SELECT 0::bigint AS id, %(envoi_target)s::bigint AS target_id,
         %(envoi_address)s::text AS address, 0::smallint AS flags"""
-    return _run(found, log, {"envoi_target": target_id, "envoi_address": address})[0]
+    return _with_rows(found, log, {"envoi_target": target_id, "envoi_address": address})[0]
+
+
+def _with_rows(found: Statement, log: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Return rows of a statement with those of its collections: one statement more for each of these."""
+    rows = _run(found, log, params)
+    for each in found.collections:
+        of: dict[int, list[dict[str, Any]]] = {}
+        for row in _run(each, log, params):
+            of.setdefault(row[0], []).append(_object(each.columns, row[2:]))
+        rows = [(*row, of.get(row[0], [])) for row in rows]
+    return rows
+
+
+def _object(columns: Sequence[Column], values: Sequence[Any]) -> dict[str, Any]:
+    """Return a row of a collection as templates see it."""
+    made: dict[str, Any] = {}
+    for column, value in zip(columns, values, strict=True):
+        *steps, last = column.path.split(".")
+        place = made
+        for step in steps:
+            place = place.setdefault(step, {})
+        if (shown := plain(value, column.kind)) is not None:
+            place[last] = shown
+    return made
 
 
 def _run(found: Statement, log: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -235,6 +325,10 @@ def packed(value: Any) -> Any:
             return value.total_seconds()
         case UUID():
             return str(value)
+        case list():
+            return {"rows": [packed(each) for each in cast("list[Any]", value)]}
+        case dict():
+            return {"object": {name: packed(each) for name, each in cast("dict[str, Any]", value).items()}}
         case _:
             return value
 
@@ -248,6 +342,10 @@ def unpacked(value: Any) -> Any:
             return parse_date(text)
         case {"decimal": text}:
             return Decimal(text)
+        case {"rows": rows}:
+            return [unpacked(each) for each in rows]
+        case {"object": members}:
+            return {name: unpacked(each) for name, each in members.items()}
         case _:
             return value
 
@@ -268,10 +366,14 @@ def _expressions(path: str, mapping: DeliveryMapping, known: Registry, actor: Ac
         steps = tuple(filter(None, mapping.recipient_path.split("/")))
     elif dimension is not None and root == dimension.local_name:
         steps = ()
+    elif root == COUPON_ROOT:
+        if rest != "value":
+            raise Invalid(_("A coupon has a value alone: write {{ coupon.value }}."))
+        return {path: f"[{COUPON_ROOT}/@value]"} if COUPON in known.schemas else {}
     elif root in ("delivery", "message", "variables", "operator", "visitor"):
         return {}
     else:
-        names = ["recipient", "targetData", "delivery", "message", "operator", "variables"]
+        names = ["recipient", "targetData", "delivery", "message", "operator", "variables", "coupon"]
         raise Invalid(
             _("There is no %(name)s in a message; known are %(known)s.")
             % {"name": root, "known": ", ".join(names)}
@@ -340,7 +442,7 @@ def _multiplies(expr: str, known: Registry) -> bool:
     return targeting.multiplies(QueryDef(LOG, select=(Field(expr),)), known)
 
 
-def _registry(mapping: DeliveryMapping, data: Population | None) -> Registry:
+def _registry(mapping: DeliveryMapping, data: Population | None, coupon: int | None = None) -> Registry:
     schemas = dict(registry.fresh().schemas)
     links: dict[str, Link] = {}
     if mapping.schema:
@@ -351,6 +453,19 @@ def _registry(mapping: DeliveryMapping, data: Population | None) -> Registry:
     if data is not None:
         schemas[DATA] = replace(population.schema_of(data), name=DATA)
         links[TARGET_DATA] = Link(TARGET_DATA, DATA, (("target_id", population.ID),), TARGET_DATA)
+    if coupon is not None:
+        schemas[COUPON] = Schema(
+            name=COUPON,
+            table=coupons.table(coupon),
+            package="",
+            label=COUPON,
+            singular=COUPON,
+            key=("id",),
+            attributes={"value": Attribute("value", Type.STRING, "Value", column="value")},
+            links={},
+            text="@value",
+        )
+        links[COUPON_ROOT] = Link(COUPON_ROOT, COUPON, (("id", "broad_log_id"),), COUPON_ROOT)
     schemas[LOG] = Schema(
         name=LOG,
         table=LOG_TABLE,

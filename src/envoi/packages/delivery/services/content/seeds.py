@@ -22,6 +22,7 @@ from envoi.packages.delivery.models import Delivery, DeliveryMapping, DeliveryRu
 from envoi.packages.delivery.services import log_tables
 from envoi.packages.delivery.services.content import reading
 from envoi.packages.delivery.services.content.reading import OWN, Statement
+from envoi.packages.delivery.services.coupons import SAMPLE
 
 SCHEMA = "nms:seedMember"
 
@@ -35,9 +36,10 @@ def data(
         return
     own = own_data(sorted(set(messages.values())), delivery.mapping, found, actor=actor)
     lent = _lent(run, delivery, found, sorted(messages.values()))
+    samples = {at: SAMPLE for at, each in enumerate(found.columns) if each.path == "coupon.value"}
     for number, seed in messages.items():
         others = lent.get(seed, (None,) * len(found.columns))
-        mine = own.get(seed, {})
+        mine = {**own.get(seed, {}), **samples}
         yield (
             number,
             [

@@ -1,7 +1,7 @@
 """How the content of a delivery is made, as it is kept with it: JSON outside, checked values inside.
 
     {"tracking": true, "opens": true, "language": "fr", "toName": "{{ recipient.fullName }}",
-     "attachments": [12], "mirror": "link"}
+     "attachments": [12], "mirror": "link", "coupon": 3}
 
 How long making a message may take is said with the sending (`personalisation`).
 """
@@ -16,7 +16,7 @@ from envoi.kernel.errors import Invalid
 
 _NAMES = {
     "tracking": "tracking", "opens": "opens", "language": "language", "toName": "to_name",
-    "attachments": "attachments", "mirror": "mirror",
+    "attachments": "attachments", "mirror": "mirror", "coupon": "coupon",
 }  # fmt: skip
 LINK, ALWAYS, NEVER, BY_ID = MIRRORS = ("link", "always", "never", "id")
 """Whether there is a mirror page (delivery.md §2.10): where a link leads to it, always, never, or only from
@@ -37,6 +37,8 @@ class ContentSettings:
     """Numbers of files, in their order."""
     mirror: str = LINK
     """One of `MIRRORS`."""
+    coupon: int = 0
+    """Number of the coupon that `coupon.value` shows; 0 for none."""
 
     def said(self) -> dict[str, Any]:
         """Return it as it is kept."""
@@ -59,6 +61,8 @@ def read(said: Mapping[str, Any]) -> ContentSettings:
             raise Invalid(_("%(place)s must be a text.") % {"place": name})
     if said.get("mirror", LINK) not in MIRRORS:
         raise Invalid(_("%(place)s is one of %(known)s.") % {"place": "mirror", "known": ", ".join(MIRRORS)})
+    if type(said.get("coupon", 0)) is not int:
+        raise Invalid(_("%(place)s is a whole number.") % {"place": "coupon"})
     files: Any = said.get("attachments", [])
     if not isinstance(files, list) or not all(type(each) is int for each in cast("list[Any]", files)):
         raise Invalid(_("%(place)s must be a list of numbers.") % {"place": "attachments"})

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from minijinja import Environment, TemplateError
 
 from envoi.kernel.errors import Invalid, Refused
-from envoi.packages.delivery.services.content import formats
+from envoi.packages.delivery.services.content import formats, loops
 
 PARTS = ("subject", "html", "text", "from_name", "from_address", "reply_to", "to_name")
 """What of a message is a template."""
@@ -22,10 +22,11 @@ UNASKED = 5.0
 """Seconds that a message may take which is made although nobody has asked for it."""
 _LOOKS = 10
 """How often the thread's time is looked at in as much time as one message may take."""
-RESERVED = ("recipient", "targetData", "delivery", "visitor", "operator", "message", "variables")
+RESERVED = ("recipient", "targetData", "delivery", "visitor", "operator", "message", "variables", "coupon")
 FUNCTIONS = frozenset({"range", "dict", "namespace", "cycler", "joiner"})
 _ACTIVE = re.compile(r"\{\{|\{%|<%--")
 _REUSED = re.compile(rf"\{{%-?\s*(?:set|for|with|macro)\s+({'|'.join(RESERVED)})\b")
+_SLICED = re.compile(rf"\b((?:{'|'.join(RESERVED)})(?:\.\w+)+)\s*\[[^\]\n]*:")
 _OPTIONS: Mapping[str, Any] = {
     "undefined_behavior": "chainable",
     "comment_start_string": "<%--",
@@ -152,6 +153,8 @@ def fields(sources: Mapping[str, str]) -> set[str]:
             )
         _compiled(environment, name, source)
         found |= environment.undeclared_variables_in_template(name, nested=True)
+        # What stands before a slice is not among them.
+        found |= set(_SLICED.findall(source)) | set(loops.of({name: source}))
     return {each for each in found if each.partition(".")[0] not in FUNCTIONS and not each.startswith("_")}
 
 
