@@ -361,7 +361,7 @@ class _Shift:
         part_id = self._where.pop((outcome.run, outcome.id))
         held = self._held[part_id]
         held.left -= 1
-        copy = self._copies.pop((outcome.run, outcome.id), None)
+        copy = self._copies.pop((outcome.run, outcome.id), None) if self._copies else None
         if copy is not None and outcome.state is State.SENT:
             self._process.archive.keep(held.part.delivery_id, outcome.id, copy, clock.now())
         if outcome.state is State.UNSENT:
@@ -388,7 +388,7 @@ class _Shift:
         if outcome.state is State.UNSENT or outcome.state is State.IN_DOUBT:
             return
         delivery = self._held[self._where[outcome.run, outcome.id]].part.delivery_id
-        now = clock.now()
+        now = self._journal.at
         if not self._slice <= now < self._slice + stats.LENGTH:
             self._slice = stats.slice_of(now)
         key = stats.Key(delivery, self._slice, way.host, way.public_id, way.domain)

@@ -53,10 +53,16 @@ class Tags:
 
     address: str
     key: bytes = field(repr=False)
-    _code: Callable[[bytes], bytes] = field(init=False, repr=False, compare=False)
+    _mac: Callable[[str], str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_code", macs.by(self.key))
+        code = macs.by(self.key)
+
+        def mac(said: str) -> str:
+            made = code(said.encode("ascii"))[:_BYTES]
+            return b2a_base64(made, newline=False).translate(_OF_URLS).decode("ascii")
+
+        object.__setattr__(self, "_mac", mac)
 
     def make(
         self, form: str, log: str, delivery: str, link: str, params: Sequence[str] = (), *, path: str = PATH
@@ -90,10 +96,6 @@ class Tags:
     def signed(self, said: str, signature: str) -> bool:
         """Return whether a signature with its key version is ours for what stands before `&s=`, in ASCII."""
         return hmac.compare_digest(signature, f"{VERSION}{self._mac(said)}")
-
-    def _mac(self, said: str) -> str:
-        code = self._code(said.encode("ascii"))[:_BYTES]
-        return b2a_base64(code, newline=False).translate(_OF_URLS).decode("ascii")
 
 
 def tags(home: Path, address: str) -> Tags:

@@ -71,7 +71,7 @@ class Identity:
 
     def _name(self, kind: str, run: int, id: int) -> str:
         text = f"{kind}-{_in_36(run)}-{_in_36(id)}"
-        return f"{text}-{self._tag(text)}"
+        return f"{text}-{self._mac(text.encode('ascii')).hex()[:_TAG]}"
 
     def _read(self, kind: str, address: str) -> Log | None:
         found = _FORM.fullmatch(address.strip("<> "))
@@ -83,7 +83,7 @@ class Identity:
         return Log(_from_36(run), _from_36(id))
 
     def _tag(self, text: str) -> str:
-        return self._mac(text.encode("ascii"))[: _TAG // 2].hex()
+        return self._mac(text.encode("ascii")).hex()[:_TAG]
 
 
 @lru_cache(maxsize=1024)

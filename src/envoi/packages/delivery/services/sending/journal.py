@@ -83,12 +83,14 @@ class Journal:
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         hidden.rename(self.path)
         self.size = 0
+        self.at = clock.now()
+        """When its last line was written."""
 
     def begun(self, message: Message) -> None:
         """Note that the dot of a message is about to be written."""
         self._append(
             f"{_FORM}\t{BEGUN}\t{message.run}\t{message.id}\t{message.attempt}\t{message.repeat:d}"
-            f"\t{_micros()}\tdot\t0\t\t\t"
+            f"\t{self._micros()}\tdot\t0\t\t\t"
         )
 
     def ended(self, outcome: Outcome) -> None:
@@ -99,13 +101,18 @@ class Journal:
         if text and not text.isprintable():
             text = "".join(letter if letter.isprintable() else " " for letter in text)
         self._append(
-            f"{_FORM}\t{state}\t{run}\t{id}\t{attempt}\t{repeat:d}\t{_micros()}"
+            f"{_FORM}\t{state}\t{run}\t{id}\t{attempt}\t{repeat:d}\t{self._micros()}"
             f"\t{stage}\t{code}\t{enhanced}\t{text}\t"
         )
 
     def close(self) -> None:
         """Let go of the journal; what is in it stays until it is removed."""
         os.close(self._handle)
+
+    def _micros(self) -> int:
+        self.at = clock.now()
+        since = self.at - _EPOCH
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
     def _append(self, content: str) -> None:
         said = content.encode("utf-8", "replace")
@@ -275,11 +282,6 @@ def move(cursor: Cursor, table: str, path: Path, *, most: int = 10_000) -> int:
 
 def _names(table: str) -> dict[str, Composable]:
     return {"table": Identifier(table), "place": Identifier(f"{table}_place")}
-
-
-def _micros() -> int:
-    since = clock.now() - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _is_whole(line: bytes) -> bool:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,41 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert entries[1].text.startswith("no such user  é x")
     assert len(entries[1].text) == 1000
     assert abs((entries[1].at - datetime.now(UTC)).total_seconds()) < 60
+    written.close()
+
+
+def test_outcomes_are_the_last_of_each_message(tmp_path: Path) -> None:
+    written = Journal(tmp_path)
+    good, bad = Reply(250, "ok", "2.0.0"), Reply(450, "later", "4.2.1")
+    for number in range(6):
+        written.begun(message(number, run=number % 2))
+    written.ended(outcome(message(0), State.DEFERRED, Stage.RCPT, bad))
+    written.ended(outcome(message(1), State.SENT, Stage.DOT, good))
+    written.ended(outcome(message(2), State.SENT, Stage.DOT, good))
+    written.ended(outcome(message(2), State.IN_DOUBT, Stage.DOT, Reply(0, "lost")))
+    written.ended(outcome(message(3), State.UNSENT, Stage.MAIL, Reply(0, "lost")))
+    written.ended(outcome(message(0), State.SENT, Stage.DOT, good))
+    entries, end = journal.read(written.path)
+    found, place, count = journal.outcomes(written.path, 0, 100)
+    assert (place, count) == (end, len(entries))
+    last = {each.id: each for each in entries}
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert {
+        id: epoch + timedelta(microseconds=at) for (_run, id), at in found.items() if isinstance(at, int)
+    } == {id: last[id].at for id in (0, 1)}
+    assert found[1, 2] == last[2]
+    assert (1, 3) not in found
+    # In steps it is the same, up to a line that is torn.
+    first, half, seven = journal.outcomes(written.path, 0, 7)
+    rest, place, more = journal.outcomes(written.path, half, 100)
+    assert (place, seven + more, {**first, **rest}) == (end, count, found)
+    whole = written.path.read_bytes()
+    written.path.write_bytes(whole[:-1])
+    assert journal.outcomes(written.path, half, 100)[2] == more - 1
+    for wrong in (whole.replace(b"\ts\t", b"\tb\t", 1), whole.replace(b"\tb\t1\t3", b"\tb\t1\t4", 1)):
+        written.path.write_bytes(wrong)
+        with pytest.raises(Broken, match="damaged"):
+            journal.outcomes(written.path, 0, 100)
     written.close()
 
 
