@@ -103,7 +103,7 @@ def test_hot_clicks_lie_over_the_message(visit, sent, width, dark):
     assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
     if width == 390:
         expect(page.locator("iframe")).not_to_be_visible()
-        expect(page.locator("tbody tr")).to_have_count(6)
+        expect(page.locator(".rp tbody tr")).to_have_count(6)
     else:
         frame = page.frame_locator("iframe[name=hot]")
         expect(frame.locator(".envoi-hot")).to_have_count(4)
