@@ -32,7 +32,7 @@ from envoi.engine.testing import make_workflow, run_to, run_until_passive, start
 from envoi.engine.workflow import end as end_activity
 from envoi.engine.workflow import fork
 from envoi.kernel import clock as kernel_clock
-from envoi.packages.delivery.models import PausedWorkflow
+from envoi.packages.delivery.models import DeliverabilityUpdate, PausedWorkflow
 from envoi.packages.delivery.testing import make_hits, make_paused_workflow
 from envoi.packages.delivery.tests.tracking.stage import Post
 from envoi.postgres import databases
@@ -95,7 +95,36 @@ def hits(clock: kernel_clock.Frozen) -> None:
     make_hits(*found, {"broad_log_id": 1, "delivery_id": 999_999, "url_id": 1})
 
 
+def rules_of_a_feed(clock: kernel_clock.Frozen) -> None:
+    """A version of the feed was fetched, and waits to be carried out."""
+    clock.move_to(datetime(2026, 11, 24, 1, 0, tzinfo=UTC))
+    mx = {"connections": 7, "per_connection": 11, "per_hour": 1234, "shared": False}
+    changed = "2026-11-20T00:00:00+00:00"
+    DeliverabilityUpdate.objects.create(
+        version=1,
+        issued_at=clock.now(),
+        fetched_at=clock.now(),
+        url="https://feed.example",
+        content={
+            "mxRules": [{"name": f"mx{n}", "mask": f"*.mx{n}.example", **mx} for n in range(5)],
+            "suppression": {"addresses": ["ab" * 32], "domains": ["trap.example"]},
+            "texts": [{"text": "a text", "type": "hard", "reason": 1, "changed": changed}],
+        },
+    )
+
+
 CASES = {
+    "deliverabilityUpdate": Case(
+        rules_of_a_feed,
+        (
+            "(SELECT version, applied_at, outcome FROM nms_deliverability_update)",
+            "(SELECT name, kind, patterns, failure_type, active FROM nms_mail_rule)",
+            "(SELECT mask, position, connections, per_hour FROM nms_mx_rule)",
+            "(SELECT kind, key, reason FROM nms_suppression)",
+            "(SELECT md5, text, failure_type, qualification, rule FROM nms_broad_log_msg)",
+        ),
+        timedelta(days=1),
+    ),
     "cleanupPausedWorkflows": Case(paused_workflows, ("nms_paused_workflow",), timedelta(days=7)),
     "tracking": Case(
         hits,

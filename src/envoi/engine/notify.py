@@ -4,6 +4,8 @@ outbox.
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
@@ -12,6 +14,9 @@ from envoi.engine import sql
 from envoi.engine.definition import Activity
 from envoi.kernel.mail import system_mail
 from envoi.kernel.models import Operator, Option
+
+STANDARD_GROUP: Final = "Workflow supervisors"
+"""Who supervises a workflow that names nobody, such as those that packages ship."""
 
 
 def failed(row: sql.Row, activity: Activity, task_id: int | str, attempt: int, reason: str) -> None:
@@ -45,13 +50,18 @@ def failed(row: sql.Row, activity: Activity, task_id: int | str, attempt: int, r
 
 
 def supervisors(operator_id: int | None, group_id: int | None) -> list[Operator]:
-    """Return the operator, and the members of the group, that have an address and may sign in."""
+    """Return the operator, and the members of the group, that have an address and may sign in; of a workflow
+    that names neither, those of the standard group.
+    """
     return list(
         Operator.objects.raw(
-            """SELECT o.* FROM xtk_operator o WHERE NOT o.disabled AND o.email <> '' AND (o.operator_id = %s
-               OR o.operator_id IN (SELECT operator_id FROM xtk_operator_group WHERE group_id = %s))
+            """SELECT o.* FROM xtk_operator o WHERE NOT o.disabled AND o.email <> ''
+                 AND (o.operator_id = %(operator)s OR o.operator_id IN (
+                   SELECT m.operator_id FROM xtk_operator_group m JOIN xtk_group g USING (group_id)
+                   WHERE g.group_id = %(group)s OR (%(operator)s::bigint IS NULL
+                     AND %(group)s::bigint IS NULL AND g.name = %(standard)s)))
                ORDER BY o.operator_id""",
-            [operator_id, group_id],
+            {"operator": operator_id, "group": group_id, "standard": STANDARD_GROUP},
         )
     )
 

@@ -50,16 +50,15 @@ from envoi.packages.delivery.services import (
     qualification,
     quarantine,
     ready_filters,
-    routing,
     shipping,
     subscriptions,
     suppression,
     typologies,
 )
 from envoi.packages.delivery.services.ab_testing import script_calls
+from envoi.packages.delivery.services.deliverability import updating
 from envoi.packages.delivery.services.landing import confirmation_mails
 from envoi.packages.delivery.services.mta import without
-from envoi.packages.delivery.services.qualification import rule_sets
 from envoi.packages.delivery.services.tracking import machines, running
 
 __all__ = [
@@ -85,11 +84,10 @@ def plant(package: str, actor: Actor) -> list[str]:
         log_tables.make(storage)
     further.changed()
     typologies.plant()
-    rule_sets.plant()
     deliveries.plant()
     kept += content.plant()
     kept += machines.plant()
-    return [*kept, *routing.mx_rules.plant(actor=actor)]
+    return [*kept, *updating.plant(actor=actor)]
 
 
 @recipient_merged.answer
@@ -392,6 +390,7 @@ def own_writers() -> Mapping[str, Writer]:
                 "nms:dkimKey",
                 "nms:sendingDomain",
                 "nms:mxBlock",
+                "nms:deliverabilityUpdate",
                 "nms:inboundMail",
                 "nms:mailRuleSet",
                 "nms:mailRule",

@@ -14,6 +14,7 @@ from envoi.packages.delivery.models.content import (
 )
 from envoi.packages.delivery.models.country import Country
 from envoi.packages.delivery.models.coupon import Coupon, CouponType, CouponValue
+from envoi.packages.delivery.models.deliverability import DeliverabilityUpdate
 from envoi.packages.delivery.models.delivery import (
     Delivery,
     DeliveryMode,
@@ -142,6 +143,7 @@ __all__ = [
     "Coupon",
     "CouponType",
     "CouponValue",
+    "DeliverabilityUpdate",
     "Delivery",
     "DeliveryApproval",
     "DeliveryAttachment",

@@ -21,7 +21,7 @@ from envoi.engine.models import Severity, State, Workflow
 from envoi.kernel import clock, options
 from envoi.kernel.errors import Invalid
 from envoi.kernel.mail import system_mail
-from envoi.kernel.models import Group, Operator
+from envoi.kernel.models import Operator
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.models import PausedWorkflow
 
@@ -29,7 +29,6 @@ OPTION = "NmsServer_PausedWorkflowPeriod"
 DEFAULT_DAYS = 7
 NOTICES = 4
 """With the last of them the workflow is stopped."""
-STANDARD_GROUP = "Workflow supervisors"
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
 # A week that loses an hour to summer time is a week too, and so is one whose first check came late.
@@ -120,8 +119,6 @@ def _people(workflow: Workflow) -> list[Operator]:
     A workflow without supervisors has the standard group for them. To be an administrator is no reason.
     """
     operator, group = workflow.supervisor_operator, workflow.supervisor_group
-    if operator is None and group is None:
-        group = Group.objects.filter(name=STANDARD_GROUP).first()
     others = (workflow.created_by, workflow.modified_by)
     return _each_once(
         (

@@ -10,7 +10,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from django.conf import settings
 
-from envoi.engine import commands, editing, supervision
+from envoi.engine import commands, editing, notify, supervision
 from envoi.engine.commands import Command
 from envoi.engine.models import Severity, State, Workflow
 from envoi.engine.testing import lines, run_to, run_until_passive, start, tasks
@@ -201,8 +201,8 @@ def test_each_person_is_told_once_and_in_their_language(sink, clock):
 
 
 def test_without_supervisors_the_standard_group_is_told(sink, clock):
-    make_operator("watch", groups=(paused_workflows.STANDARD_GROUP,), email="watch@example.org")
-    make_operator("gone", groups=(paused_workflows.STANDARD_GROUP,), email="gone@example.org", disabled=True)
+    make_operator("watch", groups=(notify.STANDARD_GROUP,), email="watch@example.org")
+    make_operator("gone", groups=(notify.STANDARD_GROUP,), email="gone@example.org", disabled=True)
     make_paused_workflow()
     clock.step(days=8)
     paused_workflows.look_after(actor=admin_actor())

@@ -4,6 +4,7 @@ The rows of the product follow its version. An operator switches them off, and w
 them; both stay whatever the product brings.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -49,19 +50,28 @@ def current() -> Rules:
     return _read[stamp]
 
 
-def plant() -> None:
-    """Bring the rows in line with the rules of this version of the product, in the caller's transaction."""
+def plant(newer: Rules | None = None) -> None:
+    """Bring the rows in line with the rules of this version of the product, or with `newer` ones when they
+    are, in the caller's transaction.
+    """
     rules, now = shipped(), clock.now()
+    if newer is not None and newer.version > rules.version:
+        rules = newer
     found, _made = MailRuleSet.objects.get_or_create(
         name=NAME, defaults={"label": "Bounce mails", "modified_at": now}
     )
     if found.version == rules.version:
         return
     wanted: dict[str, dict[str, Any]] = {}
+    of_name: Counter[tuple[str, str]] = Counter()
     for kind, each in rules.by_kind.items():
         for number, rule in enumerate(each):
             patterns = [" … ".join(pieces) for pieces in rule.texts] or sorted(rule.codes)
-            wanted[f"{rule.name}:{kind}:{number}"] = {
+            # Known by its place among those of its name: rules that come before it do not turn it into a new
+            # one, so one that an operator switched off stays so.
+            place = of_name[rule.name, kind]
+            of_name[rule.name, kind] += 1
+            wanted[f"{rule.name}:{kind}:{place}"] = {
                 "rank": (number + 1) * 10,
                 "name": rule.name,
                 "kind": kind,

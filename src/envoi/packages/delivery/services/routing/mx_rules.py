@@ -3,7 +3,7 @@ throughput and new versions until somebody changes them.
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from functools import lru_cache
@@ -62,12 +62,15 @@ FACTORS = {
 }
 
 
-def plant(*, actor: Actor) -> list[str]:
-    """Bring the shipped rules up to date; return a line for each that an operator's change kept as it was."""
+def plant(*, actor: Actor, rows: Sequence[Mapping[str, Any]] | None = None) -> list[str]:
+    """Bring the shipped rules up to date; return a line for each that an operator's change kept as it was.
+
+    `rows`: what stands in place of those that this version of the product brings.
+    """
     if level(actor=actor) is Level.CUSTOM and MxRule.objects.exists():
         return []
     kept: list[str] = []
-    for position, values in enumerate(_shipped(), start=1):
+    for position, values in enumerate(rows or _shipped(), start=1):
         row = MxRule.objects.filter(shipped=values["name"]).first()
         wanted = {
             "mask": values["mask"],
