@@ -58,6 +58,9 @@ def confined(response: HttpResponse, policy: str) -> HttpResponse:
     response["Cache-Control"] = "no-store, private"
     response["X-Robots-Tag"] = "noindex, nofollow"
     response["Content-Language"] = translation.get_language()
+    # Django would write the address of a page that is not there into the log, and who has it may act for its
+    # reader.
+    response._has_been_logged = True  # pyright: ignore[reportAttributeAccessIssue]
     return response
 
 

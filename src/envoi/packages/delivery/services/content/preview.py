@@ -103,7 +103,8 @@ def preview(
             "broadLogId": 0,
             "deliveryId": delivery.pk,
             "address": reader.address if reader else "",
-            **{page: shown.page(page) for page in PAGES},
+            # What a reader has a page for is shown, though it leads nowhere yet.
+            **{page: shown.page(page) or ("#" if config.tracking.url else "") for page in PAGES},
         },
     }
     make = partial(

@@ -197,6 +197,18 @@ def test_answers_are_confined(mailed: Any, ann: Recipient, reader: Client) -> No
     assert reader.get(mail.mirror).headers["Referrer-Policy"] == "no-referrer"
 
 
+def test_addresses_of_readers_stay_out_of_the_log(
+    mailed: Any, ann: Recipient, reader: Client, caplog: Any
+) -> None:
+    mail = mailed(content={"mirror": "id"})
+    preferences = mail.unsubscribe.replace("/r/u/", "/r/p/")
+    assert reader.get(preferences).status_code == 404
+    assert reader.post(mail.unsubscribe, {"scope": "all"}).status_code == 403
+    said = " ".join(f"{each.getMessage()} {each.__dict__.get('request', '')}" for each in caplog.records)
+    assert "&s=" not in said
+    assert "ann@example.org" not in said
+
+
 def test_an_undo_is_over_after_a_day(mailed: Any, ann: Recipient, reader: Client, clock: Any) -> None:
     mail = mailed()
     send(reader, mail.unsubscribe, scope="all")
