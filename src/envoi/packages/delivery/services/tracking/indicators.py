@@ -106,6 +106,9 @@ def work_out(delivery_id: int, *, now: datetime, messages: bool = False) -> None
         row = cursor.fetchone()
         if row is None:
             return
+        # Hits that are logged meanwhile may be among those that are read, or not: they stay unaccounted.
+        cursor.execute("SELECT unaccounted FROM nms_delivery_tracking WHERE delivery_id = %s", [delivery_id])
+        (accounted,) = cursor.fetchone() or (0,)
         delivery = Delivery.objects.select_related("mapping").get(pk=delivery_id)
         runs = _runs(delivery_id)
         params: dict[str, Any] = {
@@ -124,8 +127,9 @@ def work_out(delivery_id: int, *, now: datetime, messages: bool = False) -> None
         cursor.execute(
             f"""INSERT INTO nms_delivery_tracking AS t (delivery_id, errors)
                SELECT delivery_id, error + ({_COMPLAINTS}) FROM nms_delivery d WHERE delivery_id = %s
-               ON CONFLICT (delivery_id) DO UPDATE SET unaccounted = 0, errors = EXCLUDED.errors""",  # noqa: S608 ours
-            [delivery_id],
+               ON CONFLICT (delivery_id) DO UPDATE SET unaccounted = greatest(t.unaccounted - %s, 0),
+                 errors = EXCLUDED.errors""",  # noqa: S608 ours
+            [delivery_id, accounted],
         )
 
 
