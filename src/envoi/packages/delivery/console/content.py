@@ -267,6 +267,8 @@ def fields(delivery: Delivery, actor: Actor) -> list[tuple[str, list[tuple[str, 
         dimension = registry.fresh()[delivery.mapping.schema]
         if dimension.name != person.name:
             found.append((registry.translate(dimension.singular), of(dimension.local_name, dimension)))
+        if several := _collections(person):
+            found.append((_("Collections, row by row"), several))
     data = preview.data(delivery, actor)
     if data is not None:
         marks = [
@@ -290,6 +292,23 @@ def fields(delivery: Delivery, actor: Actor) -> list[tuple[str, list[tuple[str, 
         )
     )
     return found
+
+
+def _collections(person: Schema) -> list[tuple[str, str]]:
+    """Return loops over what belongs to a reader: (mark, label)."""
+    known = registry.fresh()
+    return [
+        (
+            f"{{% for each in recipient.{name} %}}{{{{ each.{_shown(known[link.target])} }}}} {{% endfor %}}",
+            registry.translate(known[link.target].label),
+        )
+        for name, link in sorted(person.links.items())
+        if link.collection and link.target in known
+    ]
+
+
+def _shown(schema: Schema) -> str:
+    return "label" if "label" in schema.attributes else next(iter(schema.attributes))
 
 
 def _path(root: str, name: str) -> str:

@@ -66,11 +66,14 @@ def freeze(run: DeliveryRun, delivery: Delivery, *, actor: Actor) -> None:
         raise Invalid(
             _("The messages are to be text only, and there is no text: write it, or make it of the HTML.")
         )
+    sources = tracking.with_parameters(sources, said.params)
     paths = templates.fields(sources | ({"by": spoken.by} if spoken.of else {}))
     config = django_settings.ENVOI.config
     tracked = tracking.Tracked(sources)
     if config.tracking.url and said.tracking:
-        tracked = tracking.track(delivery, sources, opens=said.opens, now=now)
+        tracked = tracking.track(
+            delivery, sources, opens=said.opens, now=now, said=said.links, params=said.params
+        )
     finished = tracking.own_pages(tracked.sources)
     if file_target.concerns(delivery.mapping) or said.mirror in (settings.NEVER, settings.BY_ID):
         # A mirror page is made of a row of the target, which a file has not (delivery.md §2.10).

@@ -266,12 +266,12 @@ def sample(found: Statement, target_id: int, address: str) -> tuple[Any, ...]:
 
 def _with_rows(found: Statement, log: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Return rows of a statement with those of its collections: one statement more for each of these."""
-    rows = _run(found, log, params)
+    rows: list[tuple[Any, ...]] = _run(found, log, params)
     for each in found.collections:
         of: dict[int, list[dict[str, Any]]] = {}
         for row in _run(each, log, params):
             of.setdefault(row[0], []).append(_object(each.columns, row[2:]))
-        rows = [(*row, of.get(row[0], [])) for row in rows]
+        rows = [row + (of.get(row[0], []),) for row in rows]  # noqa: RUF005 its type is known
     return rows
 
 

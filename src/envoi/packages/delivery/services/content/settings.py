@@ -7,16 +7,18 @@ How long making a message may take is said with the sending (`personalisation`).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 from django.utils.translation import gettext as _
 
 from envoi.kernel.errors import Invalid
+from envoi.packages.delivery.services.content import link_settings
 
 _NAMES = {
     "tracking": "tracking", "opens": "opens", "language": "language", "toName": "to_name",
     "attachments": "attachments", "mirror": "mirror", "coupon": "coupon",
+    "params": "params", "links": "links",
 }  # fmt: skip
 LINK, ALWAYS, NEVER, BY_ID = MIRRORS = ("link", "always", "never", "id")
 """Whether there is a mirror page (delivery.md §2.10): where a link leads to it, always, never, or only from
@@ -39,6 +41,10 @@ class ContentSettings:
     """One of `MIRRORS`."""
     coupon: int = 0
     """Number of the coupon that `coupon.value` shows; 0 for none."""
+    params: str = ""
+    """Parameters that are appended to every link."""
+    links: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """What is said about single links; see `link_settings.py`."""
 
     def said(self) -> dict[str, Any]:
         """Return it as it is kept."""
@@ -63,9 +69,13 @@ def read(said: Mapping[str, Any]) -> ContentSettings:
         raise Invalid(_("%(place)s is one of %(known)s.") % {"place": "mirror", "known": ", ".join(MIRRORS)})
     if type(said.get("coupon", 0)) is not int:
         raise Invalid(_("%(place)s is a whole number.") % {"place": "coupon"})
+    if not isinstance(said.get("params", ""), str):
+        raise Invalid(_("%(place)s must be a text.") % {"place": "params"})
     files: Any = said.get("attachments", [])
     if not isinstance(files, list) or not all(type(each) is int for each in cast("list[Any]", files)):
         raise Invalid(_("%(place)s must be a list of numbers.") % {"place": "attachments"})
     values: dict[str, Any] = {_NAMES[name]: value for name, value in said.items()}
+    values["params"] = link_settings.parameters(said.get("params", ""))
+    values["links"] = link_settings.read(said.get("links", {}))
     values["attachments"] = tuple(cast("list[int]", files))
     return ContentSettings(**values)

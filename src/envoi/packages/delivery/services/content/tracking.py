@@ -7,15 +7,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
 from envoi.packages.delivery.models import Delivery, TrackingUrl, UrlType
-from envoi.packages.delivery.services.content import links
+from envoi.packages.delivery.services.content import link_settings, links
 from envoi.packages.delivery.services.content.addresses import PAGES
 from envoi.packages.delivery.services.redirection import tags
 
 _PIXEL = '<img src="{{ _open()|safe }}" width="1" height="1" border="0" alt="">'
+_NOTHING = link_settings.Said()
 _OWN = re.compile(rf"\{{\{{-?\s*message\.({'|'.join(PAGES)})\s*-?\}}\}}")
 
 
@@ -40,16 +42,50 @@ def own_pages(sources: Mapping[str, str]) -> dict[str, str]:
     return made
 
 
-def track(delivery: Delivery, sources: Mapping[str, str], *, opens: bool, now: datetime) -> Tracked:
-    """Make the links of HTML and text tracked ones, in the caller's transaction."""
+def with_parameters(sources: Mapping[str, str], params: str) -> dict[str, str]:
+    """Return templates whose links have further parameters."""
+    made = dict(sources)
+    for name, part in _bodies(sources):
+        made[name] = link_settings.with_parameters(made[name], params, html=part == "html")
+    return made
+
+
+def written(sources: Mapping[str, str]) -> list[links.Target]:
+    """Return where the links of templates lead that can be tracked, each once."""
+    found: dict[str, links.Target] = {}
+    for name, part in _bodies(sources):
+        for link in links.in_html(sources[name]) if part == "html" else links.in_text(sources[name]):
+            if (target := links.target(link)) is not None:
+                found.setdefault(target.url, target)
+    return list(found.values())
+
+
+def track(
+    delivery: Delivery,
+    sources: Mapping[str, str],
+    *,
+    opens: bool,
+    now: datetime,
+    said: Mapping[str, Mapping[str, Any]] | None = None,
+    params: str = "",
+) -> Tracked:
+    """Make the links of HTML and text tracked ones, in the caller's transaction. `said` is what the content
+    says of single ones, by their address without the `params` that were added.
+    """
     made = Tracked(dict(sources))
+    wishes = link_settings.of([link_settings.bare(each.url, params) for each in written(sources)], said or {})
     found: list[links.Target] = []
     places: dict[str, int] = {}
+
+    def wished(target: links.Target) -> link_settings.Said:
+        return wishes.get(link_settings.bare(target.url, params), _NOTHING)
 
     def call(link: links.Link) -> str:
         target = links.target(link)
         if target is None:
             made.untracked.append(link.address)
+            return ""
+        if not wished(target).tracked:
             return ""
         if target.url not in places:
             places[target.url] = len(found)
@@ -68,8 +104,10 @@ def track(delivery: Delivery, sources: Mapping[str, str], *, opens: bool, now: d
             made.sources[name] = links.replaced(text, links.in_html(text), in_html)
         else:
             made.sources[name] = links.replaced(text, links.in_text(text), in_text)
-    rows = [(UrlType.CLICK, each.url, each.label) for each in found]
-    numbers = _rows(delivery, [*rows, (UrlType.OPT_OUT, "", ""), (UrlType.MIRROR, "", "")], now)
+    rows = [
+        (UrlType.CLICK, each.url, wished(each).label or each.label, wished(each).category) for each in found
+    ]
+    numbers = _rows(delivery, [*rows, (UrlType.OPT_OUT, "", "", ""), (UrlType.MIRROR, "", "", "")], now)
     made.links = numbers[: len(found)]
     made.own = {"unsubscribeUrl": numbers[-2], "mirrorUrl": numbers[-1]}
     for name, part in _bodies(sources):
@@ -92,23 +130,27 @@ def plant(now: datetime) -> None:
     )
 
 
-def _rows(delivery: Delivery, wanted: list[tuple[UrlType, str, str]], now: datetime) -> list[int]:
+def _rows(delivery: Delivery, wanted: list[tuple[UrlType, str, str, str]], now: datetime) -> list[int]:
     """Find or make the row of each link; returns their numbers in the same order."""
-    keys = [(int(kind), _digest(url)) for kind, url, _label in wanted]
+    keys = [(int(kind), _digest(url)) for kind, url, _label, _category in wanted]
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO nms_tracking_url (delivery_id, type, url, digest, label, category, created_at)
-               SELECT %s, kind, url, digest, label, '', %s
-               FROM unnest(%s::smallint[], %s::text[], %s::text[], %s::text[]) AS l (kind, url, digest, label)
-               ON CONFLICT (delivery_id, type, digest) DO UPDATE SET digest = EXCLUDED.digest
+               SELECT %s, kind, url, digest, label, category, %s
+               FROM unnest(%s::smallint[], %s::text[], %s::text[], %s::text[], %s::text[])
+                 AS l (kind, url, digest, label, category)
+               ON CONFLICT (delivery_id, type, digest) DO UPDATE SET
+                 label = coalesce(nullif(EXCLUDED.label, ''), nms_tracking_url.label),
+                 category = coalesce(nullif(EXCLUDED.category, ''), nms_tracking_url.category)
                RETURNING type, digest, tracking_url_id""",
             [
                 delivery.pk,
                 now,
                 [kind for kind, _digest in keys],
-                [url for _kind, url, _label in wanted],
+                [url for _kind, url, _label, _category in wanted],
                 [digest for _kind, digest in keys],
-                [label for _kind, _url, label in wanted],
+                [label for _kind, _url, label, _category in wanted],
+                [category for _kind, _url, _label, category in wanted],
             ],
         )
         found = {(kind, digest): number for kind, digest, number in cursor.fetchall()}

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
@@ -39,7 +40,8 @@ def add(coupon: Coupon, lines: Iterable[str], *, actor: Actor) -> tuple[int, int
     given = 0
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE coming (value text NOT NULL) ON COMMIT DROP")
-        with cursor.copy("COPY coming (value) FROM STDIN") as copy:
+        raw: Any = cursor
+        with raw.copy("COPY coming (value) FROM STDIN") as copy:
             for line in lines:
                 value = line.strip()
                 if not value:
