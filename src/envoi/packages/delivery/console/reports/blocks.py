@@ -13,10 +13,14 @@ from typing import Any
 from babel.dates import format_date
 from babel.numbers import format_decimal
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from envoi.console import words
 from envoi.console.records.export import harmless
 from envoi.packages.delivery.console import charts, delivery_dashboard
+
+SHOWN = 100
+"""Rows of a table on the page."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +177,14 @@ def drawn(block: Block) -> dict[str, Any]:
         max((_size(row.cells[at]) for row in block.rows if not row.total), default=0.0)
         for at in range(len(block.columns))
     ]
+    plain_rows = [row for row in block.rows if not row.total]
+    shown = [*plain_rows[:SHOWN], *(row for row in block.rows if row.total)]
     return {
         "block": block,
+        "cut": _("The first %(shown)s of %(all)s rows are shown; the file has them all.")
+        % {"shown": words.number(SHOWN), "all": words.number(len(plain_rows))}
+        if len(plain_rows) > SHOWN
+        else "",
         "figures": [
             (each, text(each.value), "" if each.beside is None else text(each.beside))
             for each in block.figures
@@ -195,7 +205,7 @@ def drawn(block: Block) -> dict[str, Any]:
                     if at
                 ],
             }
-            for row in block.rows
+            for row in shown
         ],
     }
 

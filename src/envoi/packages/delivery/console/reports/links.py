@@ -27,8 +27,6 @@ from envoi.packages.delivery.models import UrlType
 from envoi.packages.delivery.services.reports import over_time, platform, totals
 from envoi.packages.delivery.services.reports.clicks import Clicks, Link
 
-ROWS = 200
-"""Links of the table; the file has them all."""
 WAYS = (("url", lazy("By link")), ("label", lazy("By label")), ("category", lazy("By category")))
 
 
@@ -109,7 +107,7 @@ def _grouped(found: Iterable[Link], way: str) -> list[tuple[str, str, int, int]]
         clicks[name] += each.clicks
         people[name] += each.people
         below.setdefault(name, more)
-    return [(name, below[name], count, people[name]) for name, count in clicks.most_common(ROWS)]
+    return [(name, below[name], count, people[name]) for name, count in clicks.most_common()]
 
 
 def _days(asked: Asked) -> Block:

@@ -208,3 +208,30 @@ def test_every_report_builds_on_nothing_and_on_much_and_names_known_definitions(
         Delivery.objects.filter(pk=made.delivery.pk).update(indicators_at=clock.now())
     french = signed_in("marie", "ADMINISTRATION", language="fr")
     assert french.get(f"/deliveries/{made.delivery.pk}/reports/recipientActivity?step=day").status_code == 200
+
+
+def test_a_long_table_is_cut_on_the_page_and_whole_in_the_file() -> None:
+    make_recipients(3, **CLEAN)
+    made = readers.sent()
+    urls = TrackingUrl.objects.bulk_create(
+        TrackingUrl(
+            delivery=made.delivery, type=UrlType.CLICK, url=f"https://shop.example/{at}", digest=f"{at}",
+            created_at=clock.now(),
+        )
+        for at in range(130)
+    )  # fmt: skip
+    message = next(iter(made.messages))
+    readers.write(
+        made,
+        [
+            readers.Hit(message, "", each.pk, 1, clock.now() + timedelta(minutes=at))
+            for at, each in enumerate(urls)
+        ],
+    )
+    client = signed_in("mary", "EXPORT")
+    place = f"/deliveries/{made.delivery.pk}/reports/topUrlDelivery"
+    shown = words(client.get(place))
+    links = TrackingUrl.objects.filter(delivery=made.delivery, type=UrlType.CLICK).count()
+    assert f"The first 100 of {links} rows are shown; the file has them all." in shown
+    assert len(table(client.get(f"{place}.csv?block=links"))) == links + 2
+    assert len(client.get(place).content) < 120_000
