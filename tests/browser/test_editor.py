@@ -33,6 +33,8 @@ def _ready(page: Page) -> FrameLocator:
 def _write(page: Page, text: Locator, words: str) -> None:
     """Write into a text of the message, in place of what stands there."""
     text.dblclick()
+    editable = page.frame_locator("[data-part=canvas] iframe.gjs-frame").locator("[contenteditable=true]")
+    expect(editable).to_be_focused()
     page.keyboard.press("Control+A")
     page.keyboard.type(words)
 
