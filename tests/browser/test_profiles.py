@@ -1,17 +1,21 @@
 """Pages of profiles in a browser: accessible, nothing scrolls sideways, done by keyboard alone."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.db import connection
 from playwright.sync_api import expect
 
+from envoi.kernel import clock
 from envoi.kernel.models import Folder
 from envoi.kernel.testing import admin_actor
-from envoi.packages.delivery.models import Channel, ConsentAction, Recipient
+from envoi.packages.delivery.models import Channel, ConsentAction, Recipient, TrackingUrl, UrlType
 from envoi.packages.delivery.services import chosen, consents, lists, subscriptions, suppression
-from envoi.packages.delivery.testing import make_recipients, make_service
+from envoi.packages.delivery.services.tracking import running
+from envoi.packages.delivery.testing import make_hits, make_recipients, make_sent, make_service
 
 pytestmark = pytest.mark.browser
 SHOTS = os.environ.get("ENVOI_TEST_SHOTS")
@@ -46,6 +50,7 @@ def person(site):
     consents.record(
         chosen.ids([one]), "marketing", Channel.SMS, ConsentAction.WITHDRAWN, actor=actor, proof=call
     )
+    reacts(one)
     suppression.add(["spam.example", "ann@example.org"], actor=actor, reason="complaint")
     return {
         "profile": f"/recipients/{one}",
@@ -59,6 +64,26 @@ def person(site):
         "suppression": "/explorer/administration/campaignAdministration/suppressionList/",
         "recipients": "/explorer/profilesAndTargets/recipients/",
     }
+
+
+def reacts(number: int) -> None:
+    """Let a person open a message, click, and be hit by a scanner."""
+    sent = make_sent([number], label="Early access", sent=1, failed=0, state=95)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM nms_broad_log_rcp WHERE run_id = %s", [sent.run_id])
+        (message,) = cursor.fetchone()
+    link = TrackingUrl.objects.create(
+        delivery=sent, type=UrlType.CLICK, url="https://shop.example/coats?of=spring", digest="coats",
+        label="Coats of spring", created_at=clock.now(),
+    )  # fmt: skip
+    hit = {"broad_log_id": message, "delivery_id": sent.pk}
+    later = clock.now() + timedelta(minutes=5)
+    make_hits(
+        hit | {"url_id": 1},
+        hit | {"url_id": link.pk, "received_at": later},
+        hit | {"url_id": link.pk, "received_at": later, "user_agent": "Barracuda Sentinel"},
+    )
+    running.at_once(now=clock.now())
 
 
 @pytest.mark.parametrize(
