@@ -11,6 +11,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -57,6 +58,9 @@ def run(config: Config) -> None:
         from uvloop import run as run_loop
     except ImportError:  # it is faster, and not there for every system
         from asyncio import run as run_loop
+    # A reader's connection is an open file; what the system allows at most is usual to have to ask for.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with contextlib.nullcontext() if supervised else Loader(config.home):
         run_loop(serve_readers(config))
 
@@ -132,6 +136,7 @@ class Writing:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._found: Segments | None = None
+        self._why = ""
 
     def segments(self) -> Segments:
         """Return them. Raises Away when there is no number yet."""
@@ -163,7 +168,9 @@ class Writing:
             with connect(self._config, reader=False) as connection:
                 ((number,),) = connection.execute("SELECT nextval('nms_tracking_process')").fetchall()
         except psycopg.Error as error:
-            log.warning("readers are not answered yet: %s", error)
+            if str(error) != self._why:
+                log.warning("readers are not answered yet: %s", error)
+            self._why = str(error)
             return
         made = partial(hand_over, self._config.home)
         self._found = Segments(folder(self._config), Ids(number), hand_over=made)

@@ -152,11 +152,7 @@ class Connection(asyncio.Protocol):
         """Go on."""
         self._full = False
         self._transport.resume_reading()
-        self._work(b"")
-
-    def data_received(self, data: bytes) -> None:
-        """Answer what is whole."""
-        self._work(data)
+        self.data_received(b"")
 
     # -- what the front calls
 
@@ -175,7 +171,8 @@ class Connection(asyncio.Protocol):
 
     # -- requests
 
-    def _work(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:
+        """Answer what is whole."""
         begun = not self._buffer
         if self._buffer:
             data = self._buffer + data
@@ -243,7 +240,7 @@ class Connection(asyncio.Protocol):
         self._answer(answer, keep)
         if not self._full:
             self._transport.resume_reading()
-        return self._work(b"")
+        return self.data_received(b"")
 
     def _answer(self, answer: bytes, keep: bool) -> None:
         self._over = not keep

@@ -172,7 +172,8 @@ class Links:
             done.exception()  # nobody may be waiting any more
 
     def _read(self, delivery: str) -> None:
-        rows = self._rows(int(delivery, 16))
+        number = int(delivery, 16)
+        rows = self._rows(number) if number < 2**63 else []
         # The last one read is at the end: what nobody asks for falls out at the beginning.
         self._known.pop(delivery, None)
         if not rows:
