@@ -102,8 +102,8 @@ def rules_of_a_feed(clock: kernel_clock.Frozen) -> None:
     changed = "2026-11-20T00:00:00+00:00"
     DeliverabilityUpdate.objects.create(
         version=1,
-        issued_at=clock.now(),
-        fetched_at=clock.now(),
+        issued_at=kernel_clock.now(),
+        fetched_at=kernel_clock.now(),
         url="https://feed.example",
         content={
             "mxRules": [{"name": f"mx{n}", "mask": f"*.mx{n}.example", **mx} for n in range(5)],

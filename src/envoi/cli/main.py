@@ -36,6 +36,7 @@ COMMANDS = {
     "postgres": "postgres",
     "workflow": "workflow",
     "delivery": "delivery",
+    "deliverability": "deliverability",
     "import": "import_",
     "operator": "operator",
     "option": "option",

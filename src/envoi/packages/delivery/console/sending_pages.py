@@ -18,6 +18,7 @@ TABS = (
     ("nms:sendingDomain", lazy("Domains and keys"), "delivery:sending-domains"),
     ("nms:ip", lazy("Sending addresses"), "delivery:sending-addresses"),
     ("nms:mxRule", lazy("MX rules"), "delivery:mx-rules"),
+    ("nms:deliverabilityUpdate", lazy("Updates of rules"), "delivery:deliverability"),
 )
 FACES: dict[int, tuple[str, str, Any]] = {
     CheckState.UNKNOWN: ("draft", "req", lazy("Not known")),

@@ -115,6 +115,7 @@ urlpatterns = [
     path("sending/addresses/new", sending_addresses.page, name="new-sending-address"),
     path("sending/addresses/<int:number>", sending_addresses.page, name="sending-address"),
     path("sending/mx-rules", mx_rules.first, name="mx-rules"),
+    path("sending/rule-updates", deliverability.page, name="deliverability"),
     path("sending/mx-rules/new", mx_rules.page, name="new-mx-rule"),
     path("sending/mx-rules/<int:number>", mx_rules.page, name="mx-rule"),
     path("typologies", typologies.first, name="typologies"),
