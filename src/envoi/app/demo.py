@@ -42,6 +42,10 @@ sender = "news@atelier-nord.example"
 bounce_domain = "bounce.atelier-nord.example"
 helo = "mail.atelier-nord.example"
 
+[smtp]
+url = "smtp://127.0.0.1:{sink}?tls=off"
+sender = "envoi@atelier-nord.example"
+
 [inbound]
 listen = "127.0.0.1:{bounces}"
 

@@ -62,7 +62,7 @@ def tell(actor: Actor, profiles: int = PROFILES) -> None:
     place = folders.find("services", actor=actor)
     writing.write(
         "nms:service",
-        {"name": NEWSLETTER, "label": "Newsletter", "folder-id": place.pk},
+        {"name": NEWSLETTER, "label": "Newsletter", "folder-id": place.pk, "public": True},
         actor=actor,
     )
     _import(actor, profiles)
