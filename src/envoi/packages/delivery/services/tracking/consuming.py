@@ -19,7 +19,7 @@ from envoi.packages.delivery.services.redirection import tags
 from envoi.packages.delivery.services.tracking import agents, machines, marks, visits
 from envoi.packages.delivery.services.tracking.taken import Taken
 
-BATCH: Final = 100_000
+BATCH: Final = 250_000
 """Hits of a transaction."""
 DEDUP: Final = timedelta(minutes=1)
 """Opens of one message within this time are one (`dedupOpenPeriodMin`)."""
@@ -47,6 +47,7 @@ def batch(after: int = 0, *, now: datetime, size: int = BATCH) -> Taken:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK])
+        cursor.execute("SET LOCAL work_mem = '96MB'")  # a batch is sorted and joined in memory
     consumed, last = _take(after, size)
     if not consumed:
         return Taken()
@@ -249,7 +250,9 @@ def _drop_repeated(into: str) -> int:
                  FROM (SELECT id, broad_log_id, automatic, log_date, log_date - lag(log_date)
                            OVER (PARTITION BY broad_log_id, automatic > 0 ORDER BY log_date, id)
                            < %(period)s AS near
-                       FROM trk_log WHERE type = %(open)s) AS following) AS opens
+                       FROM trk_log l WHERE type = %(open)s AND broad_log_id IN (
+                         SELECT broad_log_id FROM trk_log WHERE type = %(open)s
+                         GROUP BY 1 HAVING count(*) > 1)) AS following) AS opens
                WHERE near""",
             params,
         )
