@@ -25,6 +25,7 @@ from envoi.packages.delivery.models import Recipient
 
 _IMPORT = frozenset({Right.RECIPIENT_IMPORT, Right.IMPORT})
 _PREPARE = frozenset({Right.PREPARE_DELIVERIES})
+_ADMINISTER = frozenset({Right.ADMINISTRATION})
 _SEND = frozenset({Right.PREPARE_DELIVERIES, Right.START_DELIVERIES})
 _PERSON = (
     Section(
@@ -88,6 +89,7 @@ def own_pages() -> Pages:
             Entry(Word.PROFILES, lazy("Lists"), "delivery:lists", position=10),
             Entry(Word.PROFILES, lazy("Services"), "delivery:services", position=20),
             Entry(Word.PROFILES, lazy("Reader pages"), "delivery:reader-pages", _PREPARE, position=30),
+            Entry(Word.PROFILES, lazy("Web tracking"), "delivery:web-tracking", _ADMINISTER, position=40),
             Entry(Word.PROFILES, lazy("Imports"), "delivery:imports", _IMPORT, position=70),
             Entry(Word.PROFILES, lazy("Suppression list"), "delivery:suppression", position=80),
         ),

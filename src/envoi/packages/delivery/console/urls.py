@@ -37,6 +37,7 @@ from envoi.packages.delivery.console import (
     typologies,
     variants,
     visual_editor,
+    web_tracking,
 )
 from envoi.packages.delivery.console.reports import hot_clicks as report_hot_clicks
 from envoi.packages.delivery.console.reports import meanings as report_meanings
@@ -100,6 +101,7 @@ urlpatterns = [
     path("lists/<int:number>", lists.page, name="list"),
     path("services", services.first, name="services"),
     path("services/<int:number>", services.page, name="service"),
+    path("web-tracking", web_tracking.page, name="web-tracking"),
     path("reader-pages", reader_pages.page, name="reader-pages"),
     path("reader-pages/preview", reader_pages.preview, name="reader-pages-preview"),
     path("non-deliverables", quarantine.first, name="quarantine"),
