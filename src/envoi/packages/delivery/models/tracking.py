@@ -41,9 +41,7 @@ class TrackingInbox(models.Model):
     class Meta:
         db_table = "nms_tracking_inbox"
         indexes = (
-            models.Index(
-                fields=("segment",), condition=models.Q(kind=2), name="nms_tracking_inbox_leaving"
-            ),
+            models.Index(fields=("segment",), condition=models.Q(kind=2), name="nms_tracking_inbox_leaving"),
         )
 
 
