@@ -133,7 +133,7 @@ class Delivery(models.Model):
     content_format = models.SmallIntegerField(choices=Format.choices, default=Format.PREFERENCE, db_default=0)
     content: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True)
     """Tracking, language, limit of time; see `services/content/settings.py`."""
-    variants: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True, db_default={})
+    variants: "models.JSONField[Any]" = models.JSONField(default=dict, blank=True, db_default={})  # pyright: ignore[reportCallIssue]
     """The content in further languages; see `services/variants`."""
     variant = ""
     """In which of them this object holds its content; empty: in that of its columns."""

@@ -251,11 +251,7 @@ def _checked(values: Mapping[str, Any], *, proof: bool) -> dict[str, Any]:
 def _require_files(content: Mapping[str, Any]) -> None:
     """Raise Conflict when a file that goes with the messages is there no more."""
     wanted = content_settings.read(content).attachments
-    there = (
-        set(DeliveryAttachment.objects.filter(pk__in=wanted).values_list("pk", flat=True))
-        if wanted
-        else set()
-    )
+    there = set(DeliveryAttachment.objects.filter(pk__in=wanted).values_list("pk", flat=True))
     if gone := [str(each) for each in wanted if each not in there]:
         raise Conflict(
             _("An attached file is there no more (number %(numbers)s): detach it, or attach it again.")
