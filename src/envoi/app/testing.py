@@ -274,6 +274,8 @@ def _locked(path: Path) -> Iterator[None]:
 def _leftovers(folder: Path) -> list[str]:
     """Return what still runs of this run after a while, having killed it."""
     deadline = time.monotonic() + PATIENCE
+    # Who has just been started may have neither name nor mark yet.
+    time.sleep(0.2)
     while (found := _running_in(folder)) and time.monotonic() < deadline:
         time.sleep(0.1)
     for pid in found:

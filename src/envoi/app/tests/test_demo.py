@@ -79,7 +79,8 @@ def test_it_runs_every_technical_workflow_prints_them_leaves_nothing_and_can_be_
     assert told["quarantined"] > 0
     assert told["back"] > 0
     reactions = first["reactions"]
-    assert reactions["sent"] == told["success"]
+    # What was put off goes on arriving until the processes stop.
+    assert 0 < reactions["sent"] <= told["success"]
     assert reactions["sent"] > reactions["opened"] > reactions["clicked"] > reactions["transactions"] > 0
     assert reactions["clicks"] > reactions["clicked"]
     assert 0 < reactions["unsubscribed"] < 20

@@ -141,7 +141,8 @@ def test_bars_show_the_last_runs_the_newest_and_the_failed(clock, fine):
     for number in range(3):
         run_to(product_clock.now() + timedelta(days=1), clock)
         Workflow.objects.filter(pk=fine.pk).update(label=f"Tidy {number}")
-    (row,) = supervision.workflows(admin_actor(), language="en", folder_path=fine.folder.path)[-1:]
+    rows = supervision.workflows(admin_actor(), language="en", folder_path=fine.folder.path)
+    (row,) = [each for each in rows if each.internal_name == "tidy"]
     assert row.durations
     bars = workflow_list.bars(row)
     assert bars

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from envoi.kernel import outbox
 from envoi.kernel.models import OutboxItem
 from envoi.kernel.models.outbox import OutboxState
@@ -29,7 +27,6 @@ from envoi.packages.delivery.services import (
 from envoi.packages.delivery.services.deliveries import starting
 from envoi.packages.delivery.testing import make_recipients, make_service
 
-pytestmark = [pytest.mark.django_db(transaction=True)]
 CONTENT = {
     "subject": "Welcome to {{ variables.serviceLabel }}",
     "text_source": "Dear {{ recipient.firstName }}, welcome. {{ message.unsubscribeUrl }}",

@@ -52,7 +52,7 @@ def test_doubt_is_shown_decided_and_the_delivery_ends(committed_db: Any, clock: 
         assert "1 message is in doubt." in shown
         failed = words(client.get(f"{place}/failures", headers={"HX-Request": "true"}))
         assert re.search(r"one\.example .*No such user here \d+ 1 [\d.]+% 1 0", failed)
-        assert f"{lost} in doubt Pending" in words(client.get(f"{place}/logs?flag=doubt"))
+        assert f"{lost} in doubt Message Pending" in words(client.get(f"{place}/logs?flag=doubt"))
         assert "one.example" in words(client.get("/reports/throughput"))
 
         client.post(place, {"do": f"doubt-{decision}"})
