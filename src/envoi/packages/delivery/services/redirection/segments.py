@@ -13,11 +13,13 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from envoi.kernel import clock
 from envoi.kernel.errors import Broken
+from envoi.packages.delivery.services import abandoned
 from envoi.packages.delivery.services.redirection.ids import Ids
 
 OPEN, READY, REJECTED = ".open", ".ready", ".rejected"
@@ -115,19 +117,11 @@ class Segments:
 def close_abandoned(folder: Path) -> int:
     """Close the segments of dead processes; returns how many."""
     count = 0
-    for path in sorted(folder.glob(f"*{OPEN}")):
-        try:
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for path in abandoned.files(folder, OPEN):
+        # Its process may have closed it just before it died.
+        with suppress(FileNotFoundError):
             path.rename(path.with_suffix(READY))
             count += 1
-        except (BlockingIOError, FileNotFoundError):
-            continue
-        finally:
-            os.close(handle)
     return count
 
 

@@ -27,6 +27,7 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from envoi.kernel import clock
 from envoi.kernel.errors import Broken
+from envoi.packages.delivery.services.abandoned import files
 from envoi.packages.delivery.services.sending.outcomes import Message, Outcome, State
 
 BEGUN: Final = "b"
@@ -131,24 +132,11 @@ class Journal:
 
 
 def abandoned(folder: Path) -> Iterator[Path]:
-    """Yield the journals of dead processes, each locked while the caller deals with it.
+    """Return the journals of dead processes, each locked while the caller deals with it.
 
     A caller that has moved all of a journal removes it by `remove` before it asks for the next.
     """
-    for path in sorted(folder.glob(f"*{_ENDING}")):
-        try:
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Somebody may have moved and removed it between the two calls.
-            if os.fstat(handle).st_nlink:
-                yield path
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(handle)
+    return files(folder, _ENDING)
 
 
 def remove(path: Path) -> None:
