@@ -59,14 +59,10 @@ def page(request: HttpRequest) -> HttpResponse:
 def _do(request: HttpRequest, actor: Actor) -> str:
     given = request.POST
     if given.get("do") == "now":
-        workflow = Workflow.objects.filter(internal_name=WORKFLOW).first()
-        state = State(workflow.state) if workflow is not None else State.EDITION
-        if workflow is not None and workflow.failed:
-            commands.post(actor, WORKFLOW, Command.RESTART)
-        if state is State.STARTED:
-            commands.post(actor, WORKFLOW, Command.WAKEUP)
-        else:
+        if not Workflow.objects.filter(internal_name=WORKFLOW, state=State.STARTED).exists():
+            # One that has failed is paused, and goes on with what it failed in.
             commands.post(actor, WORKFLOW, Command.START)
+        commands.post_later(actor, WORKFLOW, Command.WAKEUP)
         return _("The rules are looked at now; what it changed stands here in a moment.")
     settings.save(given.get("url", ""), given.get("key", ""), given.get("share") == "on", actor=actor)
     return _("The feed is kept.")

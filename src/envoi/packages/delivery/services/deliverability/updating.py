@@ -7,7 +7,7 @@ transaction. Whatever fails leaves the rules as they are.
 import json
 from collections.abc import Mapping
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection
@@ -22,7 +22,6 @@ from envoi.packages.delivery.models import (
     BroadLogMsg,
     Channel,
     DeliverabilityUpdate,
-    MxRule,
     Qualification,
     SuppressionKind,
 )
@@ -96,7 +95,8 @@ def apply(*, actor: Actor, ctx: TaskContext) -> Outcome:
         return fire("done", recCount=0)
     content: Mapping[str, Any] = waiting.content
     outcome = {
-        "mxRules": MxRule.objects.count() if "mxRules" in content else 0,
+        "bounceRules": len(content.get("bounceRules", {}).get("rules", ())),
+        "mxRules": len(content.get("mxRules", ())),
         "suppression": _suppress(content.get("suppression", {}), ctx.now),
         "texts": _qualify(content.get("texts", ()), actor),
     }
@@ -105,7 +105,7 @@ def apply(*, actor: Actor, ctx: TaskContext) -> Outcome:
     waiting.applied_at = ctx.now
     waiting.save(update_fields=("applied_at",))
     kept = plant(actor=actor)
-    outcome |= {"bounceRules": len(content.get("bounceRules", {}).get("rules", ())), "kept": len(kept)}
+    outcome["kept"] = len(kept)
     if "mxRules" in content and mx_rules.level(actor=actor) is mx_rules.Level.CUSTOM:
         outcome["mxRules"] = 0
         ctx.info(gettext_noop("MX rules are set to Custom and stay as they are"))
@@ -252,6 +252,4 @@ def _page(since: datetime | None) -> list[BroadLogMsg]:
 
 def _moment(name: str, actor: Actor) -> datetime | None:
     found = options.get(name, actor=actor, default=None)
-    if isinstance(found, datetime):
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-    return None
+    return found if isinstance(found, datetime) else None

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from envoi.engine.models import QueuedCommand, State, Workflow
-from envoi.engine.testing import run_until_passive
+from envoi.engine.testing import lines, run_until_passive
 from envoi.kernel import options
 from envoi.kernel.testing import admin_actor, make_operator
 from envoi.packages.delivery.services.deliverability import feed, updating
@@ -50,6 +50,7 @@ def test_the_next_update_comes_at_once(visitor):
     run_until_passive()
     workflow.refresh_from_db()
     assert workflow.state == State.STARTED
+    assert "No feed is configured: the rules of the product are kept up to date" in lines(workflow)
     assert visitor.post(ADDRESS, {"do": "now"}).status_code == 302
     assert QueuedCommand.objects.filter(workflow_id=workflow.pk, command="Wakeup").exists()
 
