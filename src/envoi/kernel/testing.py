@@ -1,6 +1,13 @@
 """Factories for tests of every room: operators, groups, folders, with unobtrusive defaults."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from envoi.kernel import clock
 from envoi.kernel.models import Folder, FolderRight, Group, GroupMember, NamedRight, Operator
@@ -98,3 +105,32 @@ def _group(group: Group | str) -> Group:
     if isinstance(group, Group):
         return group
     return Group.objects.filter(name=group).first() or make_group(group)
+
+
+def make_certificate(file: Path, host: str = "127.0.0.1") -> Path:
+    """Write a key and a certificate for a host, or an address, that is its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    try:
+        who: x509.GeneralName = x509.IPAddress(ip_address(host))
+    except ValueError:
+        who = x509.DNSName(host)
+    now = datetime.now(UTC)  # TLS compares with the real clock
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([who]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    file.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(pem)
+    )
+    return file

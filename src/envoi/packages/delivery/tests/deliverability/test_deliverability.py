@@ -2,7 +2,6 @@
 
 import base64
 import http.server
-import ipaddress
 import json
 import ssl
 import threading
@@ -13,11 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.x509.oid import NameOID
 from django.conf import settings
 
 from envoi.engine import notify
@@ -27,7 +23,7 @@ from envoi.kernel import options
 from envoi.kernel.config import NetworkConfig
 from envoi.kernel.errors import Invalid
 from envoi.kernel.models import OutboxItem
-from envoi.kernel.testing import admin_actor, make_operator
+from envoi.kernel.testing import admin_actor, make_certificate, make_operator
 from envoi.packages.delivery.models import (
     BroadLogMsg,
     DeliverabilityUpdate,
@@ -115,31 +111,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)  # TLS compares with the real clock
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "feed.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
+    return make_certificate(tmp_path_factory.mktemp("tls") / "feed.pem")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A mail server that does what a test tells it, on a real socket."""
 
 import asyncio
-import datetime
 import ssl
 import threading
 from collections import deque
@@ -18,9 +17,6 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 DROP, HANG = b"DROP", b"HANG"
 OFFERS = ("PIPELINING", "SIZE 10000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
@@ -206,30 +202,11 @@ def name_server() -> Callable[..., Any]:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Give `certificate(host)`: a file with a key and a certificate that is its own authority."""
 
+    # This file is read before there are settings.
+    from envoi.kernel.testing import make_certificate
+
     def make(host: str) -> Path:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
-        moment = datetime.datetime.now(datetime.UTC)
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(moment - datetime.timedelta(days=1))
-            .not_valid_after(moment + datetime.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        path = tmp_path_factory.mktemp("tls") / "both.pem"
-        path.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            + made.public_bytes(serialization.Encoding.PEM)
-        )
-        return path
+        return make_certificate(tmp_path_factory.mktemp("tls") / "both.pem", host)
 
     return make
 
