@@ -26,7 +26,6 @@ from envoi.packages.delivery.services.sink import mails
 FOLDER = "tracking"
 AT_ONCE = 4
 SECONDS = 30.0
-SHOP = "atelier-nord.example"
 _LINK = re.compile(r'<a\b[^>]*\bhref="([^"]+)"', re.I)
 _PICTURE = re.compile(r'<img\b[^>]*\bsrc="([^"]+)"', re.I)
 _ADDRESS = re.compile(r"<(https?://[^>]+)>")
@@ -75,6 +74,7 @@ class Letter:
     """A mail, as far as a reader follows it: what stands in it by kind, as path and query."""
 
     address: str
+    reader: Reader
     picture: str
     links: tuple[str, ...]
     unsubscribe: str
@@ -97,7 +97,8 @@ def read(home: Path, tracking: str) -> int:
 def _letters(home: Path) -> Iterator[Letter]:
     box = mails.Mails(home)
     for mail in box:
-        if Reader.of(mail.to) is None:
+        reader = Reader.of(mail.to)
+        if reader is None:
             continue
         opened = mails.read(box.content(mail.number))
         headers = {name.lower(): value for name, value in opened.headers}
@@ -106,7 +107,7 @@ def _letters(home: Path) -> Iterator[Letter]:
         links = [_target(each) for each in _LINK.findall(opened.html) if "/r/?" in each]
         if pictures and links and one_click:
             *content, leave = links
-            yield Letter(mail.to, _target(pictures[-1]), tuple(content), leave, _target(one_click))
+            yield Letter(mail.to, reader, _target(pictures[-1]), tuple(content), leave, _target(one_click))
 
 
 def _arrived(home: Path) -> bool:
@@ -121,12 +122,9 @@ def _target(address: str) -> str:
 
 
 def _act(letter: Letter, tracking: str) -> int:
-    reader = Reader.of(letter.address)
-    number = _number(letter.address)
+    reader, number = letter.reader, _number(letter.address)
     with _Browser(tracking, _agent(reader, number), number) as browser:
         match reader:
-            case None:
-                return 0
             case Reader.BY_GATEWAY:
                 for link in letter.links:
                     browser.get(link)
@@ -149,7 +147,7 @@ def _act(letter: Letter, tracking: str) -> int:
     return 1
 
 
-def _agent(reader: Reader | None, number: int) -> str:
+def _agent(reader: Reader, number: int) -> str:
     match reader:
         case Reader.BY_GATEWAY:
             return _GATEWAY

@@ -19,13 +19,12 @@ STEPS = ("day", "week", "month")
 
 
 @dataclass(frozen=True)
-class Period:
-    """A part of the time: its first day, how many came and went, how many subscribed at its end."""
+class Moves:
+    """How many came and went in some time, and how many subscribed at its end."""
 
-    start: date
+    subscribers: int
     came: int
     went: int
-    subscribers: int
 
     @property
     def evolution(self) -> int:
@@ -39,23 +38,17 @@ class Period:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Period(Moves):
+    """A part of the time, by its first day."""
+
+    start: date
+
+
+@dataclass(frozen=True)
+class Standing(Moves):
     """How one service did over the time."""
 
     service: Service
-    subscribers: int
-    came: int
-    went: int
-
-    @property
-    def evolution(self) -> int:
-        """Subscriptions less the ends of them."""
-        return self.came - self.went
-
-    @property
-    def kept(self) -> tuple[int, int]:
-        """Loyalty as a share."""
-        return kept(self.subscribers, self.came, self.went)
 
 
 def kept(subscribers: int, came: int, went: int) -> tuple[int, int]:
@@ -112,7 +105,7 @@ def periods(
     found: list[Period] = []
     for start in starts:
         came, went = rows.get(start, (0, 0, 0, 0))[:2]
-        found.append(Period(start, came, went, standing))
+        found.append(Period(standing, came, went, start))
         standing -= came - went
     found.reverse()
     return found
@@ -137,7 +130,7 @@ def standings(*, actor: Actor, begin: datetime, end: datetime) -> Sequence[Stand
             params,
         )
         moves: dict[int, tuple[int, int]] = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
-    found = [Standing(each, now.get(each.pk, 0), *moves.get(each.pk, (0, 0))) for each in services]
+    found = [Standing(now.get(each.pk, 0), *moves.get(each.pk, (0, 0)), service=each) for each in services]
     return sorted(found, key=lambda each: (-each.subscribers, each.service.label))
 
 
