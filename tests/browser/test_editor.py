@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
+from envoi.kernel.testing import wait_until
 from envoi.packages.delivery.models import Image, Recipient
 from envoi.packages.delivery.testing import make_delivery, make_recipients
 from envoi.packages.delivery.tests.editor.pictures import png
@@ -35,7 +36,9 @@ def _write(page: Page, text: Locator, words: str) -> None:
     text.dblclick()
     editable = page.frame_locator("[data-part=canvas] iframe.gjs-frame").locator("[contenteditable=true]")
     expect(editable).to_be_focused()
-    page.keyboard.press("Control+A")
+    # The keys reach the frame a moment after the element in it has the focus.
+    chosen = "e => getSelection().toString().trim() === e.innerText.trim()"
+    wait_until(lambda: page.keyboard.press("Control+A") or editable.evaluate(chosen))
     page.keyboard.type(words)
 
 

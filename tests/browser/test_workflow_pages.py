@@ -1,7 +1,6 @@
 """Properties, commands with parameters, the diagram's size and the tree's memory, as a browser has them."""
 
 import re
-import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -10,6 +9,7 @@ from playwright.sync_api import expect
 from envoi.engine.definition import Activity
 from envoi.engine.models import QueuedCommand, Workflow
 from envoi.engine.testing import chain, make_workflow
+from envoi.kernel.testing import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -84,15 +84,6 @@ def test_the_tree_opens_as_it_was_left(visit, site):
     wait_until(lambda: not remembered())
     page.goto("/explorer/")
     expect(page.locator(f'.tree details[data-folder="{folder}"][open]')).not_to_be_attached()
-
-
-def wait_until(done):
-    """Wait for what no locator shows."""
-    for _ in range(200):
-        if done():
-            return
-        time.sleep(0.05)
-    raise AssertionError("It did not come within 10 s.")
 
 
 @pytest.mark.parametrize(("width", "dark", "language"), [(1280, False, "en"), (390, True, "fr")])

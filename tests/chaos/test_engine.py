@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from envoi.kernel.locks import Lock
+from envoi.kernel.testing import wait_until
 from envoi.postgres import server
 from envoi.postgres.place import recorded_place
 
@@ -210,13 +211,6 @@ class Instance:
 
 def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-def wait_until(done: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, f"not done after {seconds} s"
-        time.sleep(0.05)
 
 
 @contextmanager

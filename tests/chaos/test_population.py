@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from envoi.kernel.testing import wait_until
 from envoi.postgres import server
 from envoi.postgres.place import recorded_place
 
@@ -29,13 +30,6 @@ def ask(lease: server.Lease, query: str) -> list[tuple[Any, ...]]:
         except psycopg.OperationalError:
             assert time.monotonic() < deadline, "the server has not come back"
             time.sleep(0.1)
-
-
-def wait_until(lease: server.Lease, query: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not ask(lease, query):
-        assert time.monotonic() < deadline, query
-        time.sleep(0.1)
 
 
 def carried(lease: server.Lease, name: str) -> tuple[list[int], list[int]]:
@@ -67,21 +61,24 @@ def test_a_server_that_dies_between_two_set_activities_changes_nothing(tmp_path,
             worker = subprocess.Popen(
                 [sys.executable, "-m", "envoi.cli", "worker"], env=env, stderr=subprocess.DEVNULL
             )
-            wait_until(lease, FINISHED.format("calm"))
+            wait_until(lambda: ask(lease, FINISHED.format("calm")), 120)
             run_envoi("workflow", "start", "hit", home=home, code=0)
             # It waits between the query and the exclusion; all that was selected is in tables.
             wait_until(
-                lease,
-                """SELECT 1 FROM xtk_workflow_task t JOIN xtk_workflow w USING (workflow_id)
+                lambda: ask(
+                    lease,
+                    """SELECT 1 FROM xtk_workflow_task t JOIN xtk_workflow w USING (workflow_id)
                    WHERE w.internal_name = 'hit' AND (t.activity = 'some' AND t.status = 1
                      OR t.activity = 'later' AND t.status = 0 AND t.due_at IS NOT NULL)
                    HAVING count(*) = 2""",
+                ),
+                120,
             )
             place = recorded_place(home)
             assert place is not None
             pid = int((place.data(lease.major) / "postmaster.pid").read_text().split()[0])
             os.kill(pid, signal.SIGKILL)
-            wait_until(lease, FINISHED.format("hit"))
+            wait_until(lambda: ask(lease, FINISHED.format("hit")), 120)
             result, rest = carried(lease, "hit")
             assert (result, rest) == carried(lease, "calm")
             assert len(result) + len(rest) == 2000

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ import pytest
 from psycopg.rows import dict_row
 from tests.chaos.unruly_sink import Sink, listening
 
+from envoi.kernel.testing import wait_until
 from envoi.postgres import server
 from envoi.postgres.place import recorded_place
 
@@ -168,13 +169,6 @@ def ports_of(pid: int) -> set[int]:
 
 def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-def wait_until(done: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, f"not done after {seconds} s"
-        time.sleep(0.02)
 
 
 @contextmanager

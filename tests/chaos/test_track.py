@@ -23,8 +23,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.chaos.test_send import state_of, wait_until
+from tests.chaos.test_send import state_of
 
+from envoi.kernel.testing import wait_until
 from envoi.packages.delivery.services.redirection import tags
 from envoi.postgres import server
 from envoi.postgres.place import recorded_place

@@ -1,6 +1,7 @@
 """Factories for tests of every room: operators, groups, folders, with unobtrusive defaults."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -134,3 +135,12 @@ def make_certificate(file: Path, host: str = "127.0.0.1") -> Path:
         + made.public_bytes(pem)
     )
     return file
+
+
+def wait_until(done: Callable[[], object], seconds: float = 80, why: Callable[[], str] = str) -> None:
+    """Wait until `done()` gives something. Raises AssertionError after `seconds`, with what `why()` tells."""
+    deadline = clock.monotonic() + seconds
+    while not done():
+        if clock.monotonic() >= deadline:
+            raise AssertionError(f"not done after {seconds} s {why()}")
+        time.sleep(0.03)

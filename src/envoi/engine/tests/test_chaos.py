@@ -21,7 +21,7 @@ from envoi.engine.definition import Activity
 from envoi.engine.models import LogLine, State, Task, TaskState, Workflow
 from envoi.engine.testing import lines, make_workflow
 from envoi.engine.tests.diagrams import end, start, way
-from envoi.kernel.testing import admin_actor
+from envoi.kernel.testing import admin_actor, wait_until
 from envoi.postgres import server
 from envoi.postgres.place import recorded_place
 
@@ -53,13 +53,6 @@ def worker(database, *arguments: str) -> subprocess.Popen:
         env=os.environ | database.env | SHORT,
         stderr=subprocess.DEVNULL,
     )
-
-
-def wait_until(done, seconds: float = 80.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, "it did not come to its end"
-        time.sleep(0.05)
 
 
 def effect(name, to):

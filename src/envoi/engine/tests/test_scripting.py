@@ -35,6 +35,7 @@ from envoi.engine.scripting import (
 )
 from envoi.kernel import clock
 from envoi.kernel.errors import Invalid, Refused, Retry
+from envoi.kernel.testing import wait_until
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOTHING = Variables()
@@ -95,13 +96,6 @@ def children_of(pid: int) -> list[int]:
 def fork_server() -> int:
     assert server._running is not None
     return server._running[0].pid
-
-
-def wait_until(holds_now, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not holds_now():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def alive(pid: int) -> bool:

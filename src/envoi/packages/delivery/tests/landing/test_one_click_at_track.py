@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from envoi.kernel.testing import wait_until
 from envoi.packages.delivery.models import OptOut, OptOutWay, Recipient, SubAction, SubHisto, TrackingInbox
 from envoi.packages.delivery.testing import make_service
 from envoi.packages.delivery.tests.landing import stage
-from envoi.packages.delivery.tests.redirection.stage import PAGES, track, wait_until
+from envoi.packages.delivery.tests.redirection.stage import PAGES, track
 
 
 @pytest.fixture

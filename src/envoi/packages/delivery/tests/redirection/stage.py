@@ -6,15 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from envoi.kernel import clock
-from envoi.kernel.testing import admin_actor
+from envoi.kernel.testing import admin_actor, wait_until
 from envoi.packages.delivery.models import Delivery, TrackingInbox, TrackingUrl, UrlType
 from envoi.packages.delivery.services import deliveries
 from envoi.packages.delivery.services.redirection import tags
@@ -131,13 +130,6 @@ class Track:
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")[-3000:]
-
-
-def wait_until(done: Callable[[], bool], seconds: float, why: Callable[[], str] = str) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, f"not done after {seconds} s: {why()}"
-        time.sleep(0.05)
 
 
 def free_port() -> int:

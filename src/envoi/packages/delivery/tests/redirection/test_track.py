@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from envoi.app import boot
 from envoi.kernel import clock as product_clock
+from envoi.kernel.testing import wait_until
 from envoi.packages.delivery.models import (
     Delivery,
     HitKind,
@@ -22,7 +23,7 @@ from envoi.packages.delivery.models import (
     UrlType,
 )
 from envoi.packages.delivery.services.redirection import tags
-from envoi.packages.delivery.tests.redirection.stage import PAGES, PIXEL, READERS, mailing, track, wait_until
+from envoi.packages.delivery.tests.redirection.stage import PAGES, PIXEL, READERS, mailing, track
 
 
 @pytest.fixture
