@@ -165,7 +165,7 @@ class _Run:
             self.setup_django()
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Let each report carry the cases that its test claims; leave the long forms out unless asked for."""
+        """Leave the long forms out unless asked for, begin with what is slow, note the cases that a test claims."""
         long = (
             []
             if "soak" in config.option.markexpr
@@ -174,6 +174,8 @@ class _Run:
         if long:
             config.hook.pytest_deselected(items=long)
             items[:] = [item for item in items if item not in long]
+        # What takes long comes first, or one process would be left with it when the others have ended.
+        items.sort(key=lambda item: not any(item.get_closest_marker(slow) for slow in ("chaos", "timeout")))
         for item in items:
             claimed = [case for mark in item.iter_markers("case") for case in mark.args]
             if claimed:

@@ -173,7 +173,9 @@ class Writing:
             self._why = str(error)
             return
         made = partial(hand_over, self._config.home)
-        self._found = Segments(folder(self._config), Ids(number), hand_over=made)
+        self._found = Segments(
+            folder(self._config), Ids(number), seconds=self._config.tracking.segment_seconds, hand_over=made
+        )
 
 
 def connect(config: Config, *, reader: bool) -> Any:

@@ -120,6 +120,8 @@ class TrackingConfig:
     """Where links lead whose delivery's tracking is over and which says no other. Empty: a short page."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks of proxies that are believed when they say who asks (X-Forwarded-For)."""
+    segment_seconds: float = 5.0
+    """After how long at the latest what readers did is handed over to the database."""
     cookies_elsewhere: bool = False
     """Whether cookies go along from pages of other sites too (SameSite=None); with https only."""
 

@@ -57,7 +57,7 @@ def test_nonsense_is_wrong_usage(home, run_envoi):
     assert list(home.iterdir()) == []
 
 
-def test_it_runs_every_technical_workflow_prints_them_leaves_nothing_and_can_be_run_again(home, run_envoi):
+def test_it_tells_its_story_leaves_nothing_and_serves_a_fresh_one_until_it_is_stopped(home, run_envoi):
     first = run_envoi("demo", "--exit", "--json", "--port", free_port(), home=home, code=0, timeout=120).json
     assert first["operator"] == "admin"
     assert {each["workflow"] for each in first["workflows"]} >= {
@@ -92,14 +92,10 @@ def test_it_runs_every_technical_workflow_prints_them_leaves_nothing_and_can_be_
     assert [each["name"] for each in status["processes"]] == ["postgres"]
     # Nothing of the first is left in the second.
     run_envoi("option", "set", "XtkTraceOfTheFirst", "1", "--type", "long", home=home, code=0)
-    few = ("--profiles", "200", "--port", free_port())
-    second = run_envoi("demo", "--exit", "--json", *few, home=home, code=0, timeout=120).json
-    assert second["password"] != first["password"]
-    query = "SELECT count(*) AS n FROM xtk_option WHERE name = 'XtkTraceOfTheFirst'"
-    assert json.loads(run_envoi("sql", query, home=home, code=0).out) == {"n": 0}
+    fresh_one_is_served(home, run_envoi, password=first["password"])
 
 
-def test_it_serves_until_it_is_stopped_and_the_workflow_has_ticked(home, run_envoi):
+def fresh_one_is_served(home, run_envoi, *, password: str) -> None:
     port = free_port()
     environment = os.environ | {"ENVOI_HOME": str(home)}
     environment.pop("DATABASE_URL", None)
@@ -121,7 +117,10 @@ def test_it_serves_until_it_is_stopped_and_the_workflow_has_ticked(home, run_env
             if "Ctrl-C" in line:
                 break
         assert f"The console is at http://127.0.0.1:{port}/" in said
-        assert re.search(r"Sign in as admin with the password \S{16}\n", said)
+        (fresh,) = re.findall(r"Sign in as admin with the password (\S{16})\n", said)
+        assert fresh != password
+        query = "SELECT count(*) AS n FROM xtk_option WHERE name = 'XtkTraceOfTheFirst'"
+        assert json.loads(run_envoi("sql", query, home=home, code=0).out) == {"n": 0}
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
             assert answer.status == 200
         refused = run_envoi("demo", "--exit", home=home, code=3)

@@ -55,7 +55,7 @@ class Sink:
 
     def authenticate(self, server, session, envelope, mechanism, auth_data) -> AuthResult:
         self.users.append(auth_data.login.decode())
-        return AuthResult(success=auth_data.password == b"p@ss/word")
+        return AuthResult(success=auth_data.password == b"p@ss/word", handled=False)
 
     def parsed(self) -> Any:
         (content,) = self.messages

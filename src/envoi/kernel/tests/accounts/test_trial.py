@@ -273,7 +273,10 @@ def test_imap_lets_in_and_refuses() -> None:
 
 @pytest.mark.parametrize("kind", ["smtp", "pop3", "imap", "ftp", "sftp", "smpp"])
 @pytest.mark.parametrize("greeting", [b"HTTP/1.0 400 Bad Request\r\n\r\n", b"", b"\0" * 2000])
-def test_a_server_of_another_kind_is_told_from_the_right_one(kind: str, greeting: bytes) -> None:
+def test_a_server_of_another_kind_is_told_from_the_right_one(
+    kind: str, greeting: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "PATIENCE", 0.5)
     with peer(says(greeting)) as port:
         outcome = attempt(
             kind,

@@ -145,6 +145,7 @@ def track(home: Path, tmp_path: Path, **environment: str) -> Iterator[Track]:
     said: dict[str, Any] = {
         "ENVOI_TRACKING_URL": READERS,
         "ENVOI_TRACKING_PORT": str(port),
+        "ENVOI_TRACKING_SEGMENT_SECONDS": "0.2",
         "ENVOI_WEB_PUBLIC_URL": PAGES,
         **environment,
     }
