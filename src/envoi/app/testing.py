@@ -165,7 +165,7 @@ class _Run:
             self.setup_django()
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Leave the long forms out unless asked for, begin with what is slow, note which cases a test claims."""
+        """Leave the long forms out unless asked for, begin with the slow, note which cases a test claims."""
         long = (
             []
             if "soak" in config.option.markexpr
