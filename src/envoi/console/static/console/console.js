@@ -111,7 +111,7 @@
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || root.dataset.keys === "off") return;
-    if (event.target.closest("input, select, textarea, dialog[open]")) return;
+    if (event.target.closest("input, select, textarea, [contenteditable=true], dialog[open]")) return;
     if (waiting) {
       waiting = false;
       const word = document.querySelector(`#nav [data-key="${CSS.escape(event.key)}"]`);
