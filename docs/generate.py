@@ -160,26 +160,32 @@ def workflows() -> str:
     for package, folder in rooms():
         for file in sorted((folder / "workflows").glob("[!_]*.py")):
             tree = ast.parse(file.read_text(encoding="utf-8"))
-            name, label = workflow_of(tree)
+            name, label, starts = workflow_of(tree)
             where = file.relative_to(ROOT).as_posix()
             link = f"[`{file.name}`](../../{where})"
-            rows.append((f"`{name}`", label, f"`{package}`", link, "; ".join(triggers(tree))))
+            state = "started" if starts else "being edited"
+            rows.append((f"`{name}`", label, f"`{package}`", link, "; ".join(triggers(tree)), state))
             text = (ast.get_docstring(tree) or "").partition(":")[2].strip()
             parts += [f"## {name}\n", f"{text[:1].upper()}{text[1:]}\n"]
-    about = "The technical workflows, each with the file that holds its whole diagram.\n"
-    head = ("workflow", "label", "package", "file", "starts")
+    about = (
+        "The technical workflows, each with the file that holds its whole diagram. The last column is what\n"
+        "a fresh instance finds: one that is being edited runs once somebody has started it. An upgrade\n"
+        "starts none and stops none.\n"
+    )
+    head = ("workflow", "label", "package", "file", "runs", "after installation")
     return page("Technical workflows", about, table(head, sorted(rows)), *parts)
 
 
-def workflow_of(tree: ast.Module) -> tuple[str, str]:
-    """Return internal name and label of the `workflow` of a file."""
+def workflow_of(tree: ast.Module) -> tuple[str, str, bool]:
+    """Return internal name and label of the `workflow` of a file, and whether the installation starts it."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "workflow":
             assert isinstance(node.value, ast.Call)
             given = {keyword.arg: keyword.value for keyword in node.value.keywords}
             label = given["label"]
             text = label.args[0] if isinstance(label, ast.Call) else label
-            return ast.literal_eval(given["name"]), ast.literal_eval(text)
+            starts = "starts" in given and ast.literal_eval(given["starts"])
+            return ast.literal_eval(given["name"]), ast.literal_eval(text), starts
     raise ValueError("no workflow in this file")
 
 

@@ -29,6 +29,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from envoi.app import boot, peers
@@ -140,6 +141,7 @@ class _Run:
             self.lease = server.acquire(cluster, linger=1, settings=SETTINGS)
             if not (self.folder / "template.built").exists():
                 _install(cluster)
+                _start_nothing(self.lease)
                 (self.folder / "template.built").touch()
             self.clone(self.worker)
         self.home.mkdir(mode=0o711)
@@ -264,6 +266,14 @@ def _install(home: Path) -> None:
     done = _envoi("init", "--packages", names, env={"ENVOI_HOME": str(home)}, timeout=120)
     if done.code:
         pytest.exit(f"The template instance could not be made:\n{done.out}{done.err}", returncode=1)
+
+
+def _start_nothing(lease: Any) -> None:
+    """Take back what the installation has started: each test says itself what runs beside it."""
+    with psycopg.connect(lease.dsn()) as connection:
+        connection.execute("DELETE FROM procrastinate_jobs")
+        connection.execute("DELETE FROM xtk_workflow_job")
+        connection.execute("UPDATE xtk_workflow SET state = 0")
 
 
 @contextmanager

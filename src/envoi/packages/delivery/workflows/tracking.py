@@ -17,6 +17,7 @@ workflow = Workflow(
     name="tracking",
     label=_("Tracking"),
     labels={"fr": "Tracking", "sv": "Spårning", "ko": "추적", "zh-hant": "追蹤"},
+    starts=True,
     activities=(
         schedule(
             "every_hour",
