@@ -29,8 +29,9 @@ def test_a_content_is_written_and_seen_as_a_reader_sees_it(visit):
     expect(shown.locator("h1")).to_have_text("News")
     page.locator("#su").fill("For <%= recipient.firstName %>")
     # A field goes where the caret is.
-    source = page.locator("#hs")
-    source.evaluate("e => { e.focus(); const at = e.value.indexOf('</p>'); e.setSelectionRange(at, at); }")
+    page.locator("#hs + .CodeMirror").evaluate(
+        "({CodeMirror: it}) => { it.focus(); it.setCursor(it.posFromIndex(it.getValue().indexOf('</p>'))); }"
+    )
     page.locator("#if").select_option("{{ recipient.firstName }}")
     expect(page.locator("[data-unsaved]")).to_be_visible()
     page.locator("#wh").fill("zoe@example.org")
@@ -43,6 +44,7 @@ def test_a_content_is_written_and_seen_as_a_reader_sees_it(visit):
         page.screenshot(path=Path(SHOTS) / "content-1280.png", full_page=True)
     result = Axe().run(page)
     assert [each["id"] for each in result.response["violations"]] == []
+    page.locator("[data-source=text]").click()
     page.locator("button[name=do][value=text]").click()
     expect(page.locator("#ts")).to_have_value(
         "News\n\nHello {{ recipient.firstName }}\n\nTo the shop (https://shop.example/)"
@@ -52,7 +54,7 @@ def test_a_content_is_written_and_seen_as_a_reader_sees_it(visit):
     delivery.refresh_from_db()
     assert delivery.subject == "For {{ recipient.firstName }}"
     assert delivery.html_source.count("Hello {{ recipient.firstName }}</p>") == 1
-    page.locator("button[value=text][formtarget]").click()
+    page.locator("[data-views] button[value=text]").click()
     expect(outer.locator("pre")).to_contain_text("Hello <b>Zoë</b>")
     Recipient.objects.filter(pk=one).delete()
     page.set_viewport_size({"width": 390, "height": 800})

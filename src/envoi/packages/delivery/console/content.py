@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import get_language, ngettext, pgettext
 from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_http_methods
@@ -19,7 +19,7 @@ from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from envoi.kernel.folders import Access
 from envoi.kernel.registry import Schema
 from envoi.kernel.rights import Actor, Right
-from envoi.packages.delivery.console import delivery_tabs
+from envoi.packages.delivery.console import content_drafts, delivery_tabs
 from envoi.packages.delivery.console.variants import tongues
 from envoi.packages.delivery.models import Delivery, Format, IncludeView, TrackingUrl, UrlType
 from envoi.packages.delivery.services import content, deliveries, variants
@@ -59,7 +59,8 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     actor = actor_of_request(request)
     delivery = delivery_tabs.find(number, actor)
     variants.enter(delivery, request.GET.get("variant", ""))
-    problem = ""
+    problem, seen = "", request.POST.get("version", "")
+    draft = content_drafts.described(delivery, actor, "source", seen=seen)
     if request.method == "POST":
         try:
             if request.POST.get("do") == "text":
@@ -75,6 +76,10 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
             problem = str(refusal)
             delivery.refresh_from_db()
             variants.enter(delivery, delivery.variant)
+            if isinstance(refusal, content_drafts.Newer):
+                # Whoever was told of a newer version has seen it.
+                newer = content_drafts.described(delivery, actor, "source")
+                draft = newer | {"typed": "1"}
             _draft(delivery, request.POST)
     response = delivery_tabs.show(
         request,
@@ -82,7 +87,7 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
         delivery,
         actor,
         "content",
-        _context(delivery, actor),
+        _context(delivery, actor) | {"draft": draft},
         problem=problem,
     )
     response["Content-Security-Policy"] = f"{POLICY}; frame-src 'self'"
@@ -169,6 +174,7 @@ def _keep(given: Mapping[str, str], delivery: Delivery, actor: Actor) -> str:
         values["content_format"] = int(given["content_format"])
     if "settings" in given:
         values["content"] = _settings(given, delivery)
+    content_drafts.require_seen(delivery, given, actor=actor)
     deliveries.change(delivery, values, actor=actor)
     if not kept:
         return _("The content is kept.")
@@ -245,7 +251,24 @@ def _context(delivery: Delivery, actor: Actor) -> dict[str, Any]:
         "can_track": content.trackable(),
         "mirrors": [(mode, label, mode == said.mirror) for mode, label in _mirrors().items()],
         "tongues": tongues(delivery),
+        "phrases": phrases(),
         "kilobytes": max(1, len(delivery.html_source.encode()) // 1024) if delivery.html_source else 0,
+    }
+
+
+def phrases() -> dict[str, str]:
+    """Return the words of the code editor, by those that it has in English."""
+    return {
+        "Search:": _("Search:"),
+        "(Use /re/ syntax for regexp search)": _("(/…/ for a regular expression)"),
+        "Replace:": _("Replace:"),
+        "Replace with:": _("Replace with:"),
+        "With:": _("With:"),
+        "Replace?": _("Replace?"),
+        "Yes": _("Yes"),
+        "No": _("No"),
+        "All": pgettext("replace", "All"),
+        "Stop": pgettext("replace", "Stop"),
     }
 
 

@@ -1,5 +1,7 @@
 """Pictures of messages: the page and the picker of a delivery's content, and where readers get them."""
 
+from collections.abc import Sequence
+
 from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseNotModified
@@ -10,7 +12,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from envoi.console.access import actor_of_request, public
 from envoi.console.navigation import Word, under
+from envoi.kernel import folders
 from envoi.kernel.errors import Invalid, Refused
+from envoi.kernel.folders import Access
+from envoi.kernel.models import Folder
 from envoi.kernel.rights import Actor
 from envoi.packages.delivery.console import delivery_tabs, visual_editor
 from envoi.packages.delivery.models import Delivery, Image
@@ -23,7 +28,10 @@ _AT_ONCE = 20
 @under(Word.DELIVERIES)
 @require_http_methods(["GET", "POST"])
 def page(request: HttpRequest, number: int) -> HttpResponse:
-    """Show the pictures, take new ones in; with `pick` only the list, for the dialog of the editor."""
+    """Show the pictures, take new ones in; with `pick` only the list, for the dialog of the editor.
+
+    `folder` shows those of one folder, and is where new ones go.
+    """
     actor = actor_of_request(request)
     delivery = delivery_tabs.find(number, actor)
     picks = "pick" in request.GET
@@ -39,7 +47,10 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
             if back is not None:
                 return back
     sought = request.GET.get("q", "").strip()
-    found = images.visible(actor)
+    found = images.visible(actor).select_related("folder")
+    chosen = _folder(request.GET.get("folder", ""), actor, Access.READ)
+    if chosen is not None:
+        found = found.filter(folder=chosen)
     if sought:
         found = found.filter(label__icontains=sought) | found.filter(alt__icontains=sought)
     shown = Paginator(found, _PAGE).get_page(request.GET.get("page"))
@@ -49,6 +60,9 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
         "pictures": [_seen(each, delivery) for each in shown],
         "shown": shown,
         "sought": sought,
+        "folder": chosen,
+        "folders": _labelled(images.places(actor)),
+        "into": _labelled(images.places(actor, Access.WRITE)),
         "problem": problem,
         "local": "" if settings.ENVOI.config.web.public_url else settings.ENVOI.config.web.address,
         "changes": visual_editor.may_change(delivery, actor),
@@ -93,11 +107,15 @@ def _do(request: HttpRequest, delivery: Delivery, actor: Actor) -> str:
                 raise Invalid(_("Choose a file first."))
             if len(files) > _AT_ONCE:
                 raise Invalid(_("At most %(n)d pictures at once.") % {"n": _AT_ONCE})
+            where = _folder(given.get("folder", ""), actor, Access.WRITE)
             new = 0
             for file in files:
                 if (file.size or 0) > images.MOST:
                     raise Invalid(_("%(name)s is empty or larger than 5 MB.") % {"name": file.name})
-                new += images.add(file.name or "", file.read(), actor=actor, alt=given.get("alt", ""))[1]
+                _image, made = images.add(
+                    file.name or "", file.read(), actor=actor, alt=given.get("alt", ""), folder=where
+                )
+                new += made
             if not new:
                 return _("These pictures are there already.")
             return ngettext("%(n)d picture is there.", "%(n)d pictures are there.", new) % {"n": new}
@@ -112,11 +130,25 @@ def _do(request: HttpRequest, delivery: Delivery, actor: Actor) -> str:
             raise Invalid(_("Nothing was chosen that could be done."))
 
 
+def _folder(number: str, actor: Actor, access: Access) -> Folder | None:
+    """Return the folder that was chosen; None for no choice."""
+    return images.place(int(number), actor=actor, access=access) if number.isdecimal() else None
+
+
+def _labelled(found: Sequence[Folder]) -> list[tuple[int, str]]:
+    """Return folders with their labels, those inside another one further in."""
+    outermost = min((each.path.count("/") for each in found), default=0)
+    return [
+        (each.pk, "\u2003" * (each.path.count("/") - outermost) + folders.label_of(each)) for each in found
+    ]
+
+
 def _seen(image: Image, delivery: Delivery) -> dict[str, object]:
     return {
         "image": image,
         "address": images.address(image),
         "path": images.path(image),
+        "folder": folders.label_of(image.folder),
         "kilobytes": max(1, image.size // 1024),
         "heavy": image.size > images.HEAVY,
         "here": image.digest in delivery.html_source,

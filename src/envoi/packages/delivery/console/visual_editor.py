@@ -4,6 +4,7 @@ on the server.
 
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.templatetags.static import static
 from django.urls import reverse
@@ -17,11 +18,11 @@ from envoi.kernel import folders
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
-from envoi.packages.delivery.console import content, delivery_tabs
+from envoi.packages.delivery.console import content, content_drafts, delivery_tabs
 from envoi.packages.delivery.console.variants import tongues
 from envoi.packages.delivery.models import Delivery, IncludeView
 from envoi.packages.delivery.services import deliveries, variants
-from envoi.packages.delivery.services.content import images, preview, settings, starters, visual
+from envoi.packages.delivery.services.content import images, preview, settings, starters, versions, visual
 from envoi.packages.delivery.services.deliveries import states
 from envoi.web.security import POLICY
 
@@ -43,8 +44,14 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     variants.enter(delivery, request.GET.get("variant", ""))
     problem = ""
     if request.method == "POST":
-        if request.POST.get("do") == "keep" and "json" in request.headers.get("Accept", ""):
-            return _kept(request, delivery, actor)
+        if "json" in request.headers.get("Accept", ""):
+            match request.POST.get("do"):
+                case "keep":
+                    return _kept(request, delivery, actor)
+                case "check":
+                    return _checked(request, delivery)
+                case _:
+                    pass
         back, problem = delivery_tabs.carry_out(request, delivery, actor, _do)
         if back is not None:
             return back
@@ -89,7 +96,15 @@ def _kept(request: HttpRequest, delivery: Delivery, actor: Actor) -> JsonRespons
     """Keep what is drawn, and say so to the script."""
     try:
         source = request.POST.get("mjml_source", "")
-        deliveries.change(delivery, visual.values(delivery, source), actor=actor)
+        values = visual.values(delivery, source)
+        with transaction.atomic():
+            content_drafts.require_seen(delivery, request.POST, actor=actor)
+            deliveries.change(delivery, values, actor=actor)
+    except content_drafts.Newer as refusal:
+        # Whoever was told of a newer version has seen it.
+        delivery.refresh_from_db()
+        variants.enter(delivery, delivery.variant)
+        return JsonResponse({"problem": str(refusal), "version": versions.version(delivery)})
     except (Invalid, Conflict, NotAllowed, NotFound) as refusal:
         return JsonResponse({"problem": str(refusal)})
     said = _("The message is kept.")
@@ -97,7 +112,20 @@ def _kept(request: HttpRequest, delivery: Delivery, actor: Actor) -> JsonRespons
         preview.preview(delivery, actor=actor, most=1)
     except Refused as refusal:
         said = _("The message is kept, but cannot be sent like this: %(problem)s") % {"problem": refusal}
-    return JsonResponse({"said": said, "size": size(delivery)})
+    return JsonResponse({"said": said, "size": size(delivery), "version": versions.version(delivery)})
+
+
+def _checked(request: HttpRequest, delivery: Delivery) -> JsonResponse:
+    """Answer with what a source is when it is kept, and with its HTML, or with what is wrong in which line.
+    Nothing is kept.
+    """
+    try:
+        source = visual.kept(request.POST.get("mjml_source", ""))
+        html = visual.values(delivery, source)["html_source"]
+    except Invalid as refusal:
+        line = refusal.line if isinstance(refusal, visual.Mistake) else 0
+        return JsonResponse({"problem": str(refusal), "line": line})
+    return JsonResponse({"mjml": source, "html": html})
 
 
 def size(delivery: Delivery) -> str:
@@ -114,6 +142,8 @@ def _context(delivery: Delivery, actor: Actor) -> dict[str, Any]:
         "readers": preview.readers(delivery, actor=actor),
         "part": "visual",
         "tongues": tongues(delivery),
+        "draft": content_drafts.described(delivery, actor, "visual"),
+        "phrases": content.phrases(),
         "config": {
             "mjml": delivery.mjml_source,
             "changes": changes,
@@ -176,6 +206,7 @@ def _texts() -> dict[str, str]:
     """Return the texts of the editor, by the names that its script uses."""
     return {
         "keeping": _("Keeping…"),
+        "atLine": _("Go to line %(n)s") % {"n": "%n%"},
         "rte_0": _("Bold"),
         "rte_1": _("Italic"),
         "rte_2": _("Underlined"),
@@ -183,6 +214,11 @@ def _texts() -> dict[str, str]:
         "rte_4": _("Link"),
         "canvas": _("The message while it is drawn"),
         "lost": _("The server did not answer: nothing is kept. Try again."),
+        "lostSource": _("The server did not answer: the source is not looked at. Try again."),
+        "applied": _("The message follows the source."),
+        "sourceKept": _("The source has a mistake: it stays as it is, and nothing is kept."),
+        "sourceChanged": _("The source is not applied yet."),
+        "sourceBoth": _("The message was changed as well: applying the source replaces that."),
         "choose": _("Choose something in the message to change it."),
         "noProperties": _("Nothing can be set here: write in the message itself."),
         "standard": pgettext("value", "as usual"),

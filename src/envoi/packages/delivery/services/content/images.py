@@ -146,6 +146,25 @@ def visible(actor: Actor) -> QuerySet[Image]:
     return Image.objects.filter(folder_id__in=folders.readable(actor).queryset()).defer("content")
 
 
+def places(actor: Actor, access: Access = Access.READ) -> list[Folder]:
+    """Return the folders of pictures where the actor may read, or write; one behind its parent."""
+    allowed = folders.allowed(actor, access).queryset()
+    return list(
+        Folder.objects.filter(folder_id__in=folders.readable(actor).queryset(), model=ENTITY, is_view=False)
+        .filter(folder_id__in=allowed)
+        .order_by("path")
+    )
+
+
+def place(number: int, *, actor: Actor, access: Access = Access.READ) -> Folder:
+    """Return a folder of pictures. Raises NotFound, NotAllowed."""
+    found = next((each for each in places(actor) if each.pk == number), None)
+    if found is None:
+        raise NotFound(_("This folder of pictures is not there, or you have no right to see it."))
+    folders.require(actor, found, access)
+    return found
+
+
 def find(number: int, *, actor: Actor) -> Image:
     """Return a picture that the actor sees. Raises NotFound."""
     found = visible(actor).select_related("folder").filter(pk=number).first()

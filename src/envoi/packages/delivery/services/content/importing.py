@@ -1,4 +1,5 @@
-"""Messages made elsewhere, taken in: an HTML page, a ZIP file with its pictures, MJML (delivery.md §2.9).
+"""Messages made elsewhere, taken in: an HTML page, a ZIP file with its pictures, MJML, from a file or an
+address (delivery.md §2.9).
 
 A page stays as it is but for the product's marks, which are translated, and for the addresses of pictures
 that came with it. What was done, and what could not be, is told with its line.
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from html import escape, unescape
 from pathlib import PurePosixPath
 from typing import IO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from charset_normalizer import from_bytes
 from django.db import transaction
@@ -23,9 +24,9 @@ from django.utils.translation import ngettext
 from envoi.kernel.errors import Invalid
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.models import Delivery
-from envoi.packages.delivery.services.content import images, plain, templates, translating, visual
+from envoi.packages.delivery.services.content import fetching, images, plain, templates, translating, visual
 from envoi.packages.delivery.services.content.checking import Weight
-from envoi.packages.delivery.services.deliveries import records
+from envoi.packages.delivery.services.deliveries import records, states
 
 MOST = 20 * 1024 * 1024
 """Bytes of a file that is imported."""
@@ -36,6 +37,7 @@ _UNPACKED = 60 * 1024 * 1024
 _RATIO = 200
 """How many times larger than it is in the archive a file may be."""
 _PICTURES = 200
+_FETCHED = 60
 _UNCLOSED = 20
 _PAIRS = (
     ("{{", "}}"), ("{%", "%}"), ("<%", "%>"), ("<!--", "-->"), ("<![CDATA[", "]]>"), ("<style", "</style"),
@@ -49,6 +51,11 @@ _REFERENCE = re.compile(
     r"|\burl\(\s*(?P<quote>&quot;|&\#39;|[\"']?)(?P<url>[^\"'()<>{}]{1,500}?)(?P=quote)\s*\))",
     re.I,
 )
+_LINK = re.compile(
+    r"<(?:a|area)\b[^>]{0,500}?\bhref\s*=\s*(?:\"(?P<double>[^\"<>{}]{1,1000})\"|'(?P<single>[^'<>{}]{1,1000})')",
+    re.I,
+)
+_SHEET = re.compile(r"\.(?:css|js|woff2?|ttf|otf|eot)$", re.I)
 _EXTERNAL = re.compile(r"<link\b[^>]{0,500}?\bhref\s*=\s*[\"']?([^\"'\s>]{1,300})", re.I)
 _RUNNING = re.compile(r"<(script|form|iframe|object|embed|video|audio)\b", re.I)
 _MARK = re.compile(r"\{\{(?:(?!\{\{).)*?\}\}|\{%(?:(?!\{%).)*?%\}", re.S)
@@ -84,6 +91,10 @@ class _Source:
     text: str
     beside: dict[str, bytes] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
+    base: str = ""
+    """The address that it was fetched from: what it shows lies there, and `beside` holds it by address."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Why pictures at an address could not be fetched."""
 
 
 def imported(delivery: Delivery, name: str, content: bytes, *, actor: Actor, as_text: bool = False) -> Report:
@@ -94,20 +105,55 @@ def imported(delivery: Delivery, name: str, content: bytes, *, actor: Actor, as_
     NotAllowed, Conflict as for any change.
     """
     actor.require(Right.PREPARE_DELIVERIES, to=_("import a content"))
+    return _taken(delivery, _source(name, content), actor=actor, as_text=as_text)
+
+
+def imported_from(
+    delivery: Delivery, url: str, *, actor: Actor, pictures: bool = True, as_text: bool = False
+) -> Report:
+    """The same with what lies at an https address. With `pictures` those that the page shows are fetched and
+    kept; without, the page gets whole addresses of them. Raises Invalid also for an address of a private
+    network, or one that does not answer.
+    """
+    actor.require(Right.PREPARE_DELIVERIES, to=_("import a content"))
+    states.require_unbegun(delivery)
+    found = fetching.page(url.strip(), most=MOST)
+    name = found.name
+    if PurePosixPath(name.lower()).suffix not in (*_PAGES, ".xml", ".txt", ".zip"):
+        name = f"{name}.html"
+    source = _source(name, found.content, charset=found.charset)
+    if not _packed(found.content):
+        source.base = found.url
+        if pictures:
+            _fetch_beside(source)
+    return _taken(delivery, source, actor=actor, as_text=as_text)
+
+
+def _source(name: str, content: bytes, *, charset: str = "") -> _Source:
     if not 0 < len(content) <= MOST:
         raise Invalid(_("%(name)s is empty or larger than 20 MB.") % {"name": name})
-    if zipfile.is_zipfile(io.BytesIO(content)) and content[:2] == b"PK":
+    if _packed(content):
         source = _unpacked(name, content)
     elif PurePosixPath(name.lower()).suffix in (*_PAGES, ".xml", ".txt", ""):
         source = _Source(name, "")
-        source.text = _decoded(content, source.lines)
+        source.text = _decoded(content, source.lines, charset=charset)
     else:
         raise Invalid(
             _("%(name)s cannot be imported: give an HTML page, a ZIP file or MJML.") % {"name": name[:128]}
         )
     require_sane(source.text)
+    return source
+
+
+def _packed(content: bytes) -> bool:
+    return content[:2] == b"PK" and zipfile.is_zipfile(io.BytesIO(content))
+
+
+def _taken(delivery: Delivery, source: _Source, *, actor: Actor, as_text: bool) -> Report:
     with transaction.atomic():
         text = _with_pictures(source, actor)
+        if source.base:
+            text = _with_whole_links(text, source)
         drawn = "<mjml" in text[:4000].lower()
         translated = translating.translated(text, html=True)
         if as_text:
@@ -140,8 +186,10 @@ def require_sane(text: str) -> None:
             )
 
 
-def _decoded(content: bytes, lines: list[Line]) -> str:
-    """Return the text of a page, by what it says of its encoding, else by what it looks like."""
+def _decoded(content: bytes, lines: list[Line], *, charset: str = "") -> str:
+    """Return the text of a page, by what its server (`charset`) or itself says of its encoding, else by what
+    it looks like.
+    """
     for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if content.startswith(mark):
             try:
@@ -149,7 +197,7 @@ def _decoded(content: bytes, lines: list[Line]) -> str:
             except UnicodeDecodeError as error:
                 raise Invalid(_("The page is damaged: its characters cannot be read.")) from error
     said = _CHARSET.search(content[:4096])
-    declared = said[1].decode("ascii", "replace").lower() if said else "utf-8"
+    declared = charset or (said[1].decode("ascii", "replace").lower() if said else "utf-8")
     for encoding in dict.fromkeys((declared, "utf-8")):
         try:
             text = content.decode("cp1252" if encoding in ("iso-8859-1", "latin-1") else encoding)
@@ -261,32 +309,41 @@ def _with_pictures(source: _Source, actor: Actor) -> str:
     addresses: dict[str, str] = {}
     missing: dict[str, int] = {}
     broken: list[str] = []
+    kept: list[str] = []
+    left: list[str] = []
     pieces: list[str] = []
     place = 0
     for found in _REFERENCE.finditer(source.text):
         kind = next(each for each in ("double", "single", "bare", "url") if found[each] is not None)
-        path = _relative(unescape(found[kind]), folder)
+        reference = unescape(found[kind])
+        path = _whole(reference, source.base) if source.base else _relative(reference, folder)
         if path is None:
             continue
         if path not in addresses:
             data = source.beside.get(path)
-            if data is None:
+            if data is None and source.base:
+                # It stays where it is, under its whole address.
+                addresses[path] = escape(path)
+                left.append(path)
+            elif data is None:
                 missing.setdefault(found[kind], source.text.count("\n", 0, found.start()) + 1)
                 continue
-            if len(addresses) >= _PICTURES:
+            elif len(addresses) >= _PICTURES:
                 raise Invalid(_("The page shows more than %(n)d pictures.") % {"n": _PICTURES})
-            try:
-                image, _new = images.add(path, data, actor=actor)
-            except Invalid as refusal:
-                broken.append(str(refusal))
-                addresses[path] = ""
-                continue
-            addresses[path] = escape(images.address(image))
+            else:
+                try:
+                    name = unquote(urlsplit(path).path) if source.base else path
+                    image, _new = images.add(name, data, actor=actor)
+                except Invalid as refusal:
+                    broken.append(str(refusal))
+                    addresses[path] = escape(path) if source.base else ""
+                else:
+                    addresses[path] = escape(images.address(image))
+                    kept.append(path)
         if not addresses[path]:
             continue
         pieces += [source.text[place : found.start(kind)], addresses[path]]
         place = found.end(kind)
-    kept = sum(1 for each in addresses.values() if each)
     if kept:
         source.lines.append(
             Line(
@@ -294,10 +351,23 @@ def _with_pictures(source: _Source, actor: Actor) -> str:
                 ngettext(
                     "%(n)d picture is kept, and the page shows it from here.",
                     "%(n)d pictures are kept, and the page shows them from here.",
-                    kept,
+                    len(kept),
                 )
-                % {"n": kept},
-                tuple(path for path, address in addresses.items() if address),
+                % {"n": len(kept)},
+                tuple(kept),
+            )
+        )
+    if left:
+        source.lines.append(
+            Line(
+                Weight.LOOK,
+                ngettext(
+                    "%(n)d picture stays where it is: readers get it from that server.",
+                    "%(n)d pictures stay where they are: readers get them from those servers.",
+                    len(left),
+                )
+                % {"n": len(left)},
+                tuple(f"{each} ({source.absent[each]})" if each in source.absent else each for each in left),
             )
         )
     if broken:
@@ -321,6 +391,65 @@ def _with_pictures(source: _Source, actor: Actor) -> str:
             )
         )
     return "".join([*pieces, source.text[place:]])
+
+
+def _fetch_beside(source: _Source) -> None:
+    """Fetch the pictures that a page from an address shows."""
+    wanted: list[str] = []
+    for found in _REFERENCE.finditer(source.text):
+        reference = next(
+            unescape(found[each]) for each in ("double", "single", "bare", "url") if found[each] is not None
+        )
+        address = _whole(reference, source.base)
+        if address and not _SHEET.search(urlsplit(address).path):
+            wanted.append(address)
+    asked = list(dict.fromkeys(wanted))
+    if len(asked) > _FETCHED:
+        raise Invalid(
+            _("The page shows %(n)d pictures; at most %(most)d are fetched along.")
+            % {"n": len(asked), "most": _FETCHED}
+        )
+    for address, got in fetching.pictures(asked, each=images.MOST, together=MOST).items():
+        if isinstance(got, bytes):
+            source.beside[address] = got
+        else:
+            source.absent[address] = got
+
+
+def _with_whole_links(text: str, source: _Source) -> str:
+    """Return a page from an address with the whole addresses of its links."""
+    made = 0
+
+    def one(found: re.Match[str]) -> str:
+        nonlocal made
+        kind = "double" if found["double"] is not None else "single"
+        reference = unescape(found[kind])
+        whole = None if reference.startswith("#") else _whole(reference, source.base)
+        if whole is None or whole == reference:
+            return found[0]
+        made += 1
+        return text[found.start() : found.start(kind)] + escape(whole) + text[found.end(kind) : found.end()]
+
+    linked = _LINK.sub(one, text)
+    if made:
+        source.lines.append(
+            Line(
+                Weight.GOOD,
+                ngettext("%(n)d link gets its whole address.", "%(n)d links get their whole addresses.", made)
+                % {"n": made},
+            )
+        )
+    return linked
+
+
+def _whole(reference: str, base: str) -> str | None:
+    """Return the whole address that a reference of a page means; None for what is none of the web."""
+    try:
+        whole = urljoin(base, reference.strip())
+        parts = urlsplit(whole)
+    except ValueError:
+        return None
+    return whole if parts.scheme in ("https", "http") and parts.netloc else None
 
 
 def _relative(reference: str, folder: str) -> str | None:

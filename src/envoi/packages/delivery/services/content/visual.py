@@ -62,13 +62,21 @@ _WRAPPED = {"if": ("{%% if %s %%}", "{% endif %}"), "each": ("{%% for %s %%}", "
 _PLACE = re.compile(r"(?:at position |in \S+ template at )?(\d+):(\d+)")
 
 
+class Mistake(Invalid):
+    """A mistake in a source, with its line, from 1; 0 for one that has no place."""
+
+    def __init__(self, said: str, line: int = 0) -> None:
+        super().__init__(said)
+        self.line = line
+
+
 def kept(source: str) -> str:
     """Return MJML as it is kept: our marks in place of the product's, well-formed XML. Safe to repeat.
 
-    Raises Invalid, naming the line, for what is no MJML, is too large, or includes files.
+    Raises Mistake, with its line, for what is no MJML, is too large, or includes files.
     """
     if len(source) > MOST:
-        raise Invalid(_("The message is larger than 1 MB of MJML: make it of fewer blocks."))
+        raise Mistake(_("The message is larger than 1 MB of MJML: make it of fewer blocks."))
     text = _PROLOGUE.sub("", translating.translated(source, html=True).source.replace("\r\n", "\n"))
     text = _MARK.sub(lambda mark: _in_xml(mark[0]), text.strip())
     text = _ENTITY.sub(lambda found: _character(found[0]), text)
@@ -100,7 +108,7 @@ def compiled(source: str, *, language: str = "") -> str:
         # Without a list of fonts none is fetched from anywhere by those who read.
         html = mjml.mjml2html(text, fonts={}, social_icon_origin=images.social_address())
     except ValueError as error:
-        raise Invalid(_spoken(str(error), text)) from error
+        raise _mistake(str(error), text) from error
     except BaseException as error:
         # What the compiler did not foresee ends in a panic, which is no Exception.
         if type(error).__name__ != "PanicException":
@@ -141,26 +149,55 @@ def _require_mjml(text: str) -> None:
         for event, element in ElementTree.iterparse(io.BytesIO(text.encode()), ("start", "end")):
             depth += 1 if event == "start" else -1
             if depth > DEEPEST:
-                raise Invalid(
+                raise Mistake(
                     _("The message has more than %(n)d elements within each other.") % {"n": DEEPEST}
                 )
             if event == "start":
                 if depth == 1 and element.tag != "mjml":
-                    raise Invalid(_("This is no MJML: it begins with <%(tag)s>.") % {"tag": element.tag})
+                    raise Mistake(_("This is no MJML: it begins with <%(tag)s>.") % {"tag": element.tag}, 1)
                 if element.tag == "mj-include":
-                    raise Invalid(
-                        _("<mj-include> is not carried out: put what it stands for in its place, or a block.")
+                    raise Mistake(
+                        _(
+                            "<mj-include> is not carried out: put what it stands for in its place, or a "
+                            "block."
+                        ),
+                        _line(text, element.tag),
                     )
                 if element.tag.startswith("mj-") and element.tag not in _ELEMENTS:
-                    raise Invalid(_("There is no MJML element <%(tag)s>.") % {"tag": element.tag})
+                    raise Mistake(
+                        _("There is no MJML element <%(tag)s>.") % {"tag": element.tag},
+                        _line(text, element.tag),
+                    )
     except ParseError as error:
         line, column = error.position
-        raise Invalid(
-            _("MJML, line %(line)d, column %(column)d: an element is not closed, or a value not in quotes.")
-            % {"line": line, "column": column}
+        raise Mistake(
+            _("MJML, line %(line)d, column %(column)d: %(reason)s")
+            % {"line": line, "column": column + 1, "reason": _reason(error.code)},
+            line,
         ) from error
     except DefusedXmlException as error:
-        raise Invalid(_("This MJML declares entities or documents of its own: take that away.")) from error
+        raise Mistake(_("This MJML declares entities or documents of its own: take that away.")) from error
+
+
+def _line(text: str, tag: str) -> int:
+    """Return the line of the first element of a name."""
+    found = re.search(rf"<{re.escape(tag)}[\s/>]", text)
+    return text.count("\n", 0, found.start()) + 1 if found else 0
+
+
+def _reason(code: int) -> str:
+    """Return what is wrong with XML by the code of expat."""
+    match code:
+        case 3:
+            return _("the source ends before every element is closed.")
+        case 7:
+            return _("this end belongs to no element that is open: one before it is not closed.")
+        case 8:
+            return _("an attribute stands there twice.")
+        case 9:
+            return _("something stands behind the end of the message.")
+        case _:
+            return _("an element is not closed, or a value not in quotes.")
 
 
 def _unfolded(text: str) -> str:
@@ -195,12 +232,14 @@ def _unfolded(text: str) -> str:
     return "".join([*pieces, text[place:]])
 
 
-def _spoken(error: str, text: str) -> str:
+def _mistake(error: str, text: str) -> Mistake:
     place = _PLACE.search(error)
     if place is None:
-        return _("This MJML cannot be compiled: %(error)s") % {"error": error}
+        return Mistake(_("This MJML cannot be compiled: %(error)s") % {"error": error})
     start = min(int(place[1]), len(text))
-    return _("MJML, line %(line)d: this cannot be compiled, near %(near)s") % {
-        "line": text.count("\n", 0, start) + 1,
+    line = text.count("\n", 0, start) + 1
+    said = _("MJML, line %(line)d: this cannot be compiled, near %(near)s") % {
+        "line": line,
         "near": text[start : start + 60].partition("\n")[0],
     }
+    return Mistake(said, line)

@@ -100,10 +100,11 @@
   window.envoiEditor = editor;
 
   // ---- written as XML ---------------------------------------------------------------------------------
-  const written = (component) => {
+  const inside = (component) => component.components().map((each) => written(each)).join("") || (component.get("content") ?? "");
+  const written = (component, content = inside) => {
     const tag = component.get("tagName");
     if (component.is("textnode") || component.is("comment") || !tag) return component.toHTML();
-    const inner = component.components().map(written).join("") || (component.get("content") ?? "");
+    const inner = content(component);
     if (component === editor.getWrapper()) return inner;
     const given = component.getAttrToHTML && tag.startsWith("mj-") ? component.getAttrToHTML() : component.getAttributes();
     const style = tag.startsWith("mj") ? "" : component.styleToString?.() || "";
@@ -128,29 +129,44 @@
     said.classList.toggle("t-bad", bad);
   };
   let clean = "";
-  const changed = () => clean !== source();
-  const mark = () => { $("unsaved").hidden = !changed(); };
-  const keep = async () => {
-    const text = source();
+  let draft = { save() {}, drop() {} };
+  let pane = null;
+  const changed = () => clean !== source() || Boolean(pane?.dirty());
+  const mark = () => {
+    const now = changed();
+    $("unsaved").hidden = !now;
+    if (now) draft.save();
+    else draft.drop();
+  };
+  // Ask the server, as JSON; an answer that is none is a problem in words.
+  const ask = async (what, text, lost) => {
     const body = new FormData(form);
-    body.set("do", "keep");
+    body.set("do", what);
     body.set("mjml_source", text);
-    say(t("keeping"));
     try {
       const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
-      if (!answer.headers.get("Content-Type")?.startsWith("application/json")) throw new Error(t("lost"));
-      const { said: line, problem, size } = await answer.json();
-      say(problem || line, Boolean(problem));
-      if (!problem) {
-        clean = text;
-        $("size").textContent = size;
-        mark();
-      }
-      return !problem;
-    } catch (error) {
-      say(error instanceof TypeError ? t("lost") : error.message, true);
+      if (!answer.headers.get("Content-Type")?.startsWith("application/json")) return { problem: lost };
+      return await answer.json();
+    } catch {
+      return { problem: lost };
+    }
+  };
+  const keep = async () => {
+    if (pane?.dirty() && !(await pane.apply())) {
+      say(t("sourceKept"), true);
       return false;
     }
+    const text = source();
+    say(t("keeping"));
+    const { said: line, problem, size, version } = await ask("keep", text, t("lost"));
+    say(problem || line, Boolean(problem));
+    if (version) form.elements.version.value = version;
+    if (!problem) {
+      clean = text;
+      $("size").textContent = size;
+      mark();
+    }
+    return !problem;
   };
   addEventListener("beforeunload", (event) => { if (config.changes && changed()) event.preventDefault(); });
 
@@ -434,7 +450,7 @@
   let waiting = 0;
   const soon = () => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => { mark(); light(); if (!$("tree").hidden) drawn(); }, 150);
+    waiting = setTimeout(() => { mark(); light(); if (!$("tree").hidden) drawn(); pane?.refresh(); }, 150);
   };
 
   // ---- fields at the caret ----------------------------------------------------------------------------
@@ -480,10 +496,17 @@
     } else if (at.closest("[data-close]")) dialog.close();
   });
   dialog.addEventListener("change", async ({ target: at }) => {
+    if (at.matches("[data-seek]")) {
+      const asked = new URL(config.urls.pictures, location.href);
+      dialog.querySelectorAll("[data-seek]").forEach((each) => asked.searchParams.set(each.dataset.seek, each.value));
+      window.htmx.ajax("GET", `${asked.pathname}${asked.search}`, { target: "#picker", swap: "innerHTML" });
+      return;
+    }
     if (!at.matches("[data-upload]") || !at.files.length) return;
     const body = new FormData(form);
     body.delete("mjml_source");
     body.set("do", "upload");
+    body.set("folder", dialog.querySelector("[data-into]")?.value ?? "");
     for (const file of at.files) body.append("file", file);
     const answer = await fetch(config.urls.pictures, { method: "POST", body, headers: { Accept: "text/html" } });
     document.getElementById("picker").innerHTML = await answer.text();
@@ -545,6 +568,23 @@
     editor.UndoManager.clear();
     clean = source();
     width("wide");
+    pane = window.envoiSource({
+      editor, root, config, written, t, changed: mark, applied: soon,
+      check: (text) => ask("check", text, t("lostSource")),
+    });
+    if (config.changes) {
+      draft = window.envoiDraft({
+        read: () => ({ mjml: source(), source: pane.text() }),
+        write: (values, version) => {
+          editor.setComponents(values.mjml);
+          if (values.source) pane.put(values.source);
+          form.elements.version.value = version;
+          soon();
+        },
+        at: () => form.elements.version.value,
+      });
+    }
+    pane.open();
     mark();
     show(null);
     editor.Canvas.getDocument().addEventListener("keydown", keys);
