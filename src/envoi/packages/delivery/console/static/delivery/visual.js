@@ -120,6 +120,23 @@
     editor.getEditing()?.trigger?.("sync:content");
     return written(editor.getWrapper());
   };
+  // A text that is being written in is left alone: the editor would draw it anew, and the caret would be lost.
+  const writing = () => editor.getEditing() && editor.Canvas.getDocument().querySelector("[contenteditable=true]");
+  let begun = "";
+  const seen = () => {
+    const [at, open] = [writing(), editor.getEditing()];
+    if (!at) return source();
+    const copy = at.cloneNode(true);
+    copy.querySelectorAll("*").forEach((each) => {
+      for (const { name, value } of [...each.attributes]) {
+        if (/^(data-|draggable|contenteditable|spellcheck)/.test(name) || (name === "id" && /^i[a-z0-9]{2,5}$/.test(value))) each.removeAttribute(name);
+        else if (name === "class") each.className = value.split(" ").filter((one) => !one.startsWith("gjs-")).join(" ");
+        if (name === "class" && !each.className) each.removeAttribute("class");
+      }
+    });
+    const within = (component) => (component === open ? asXml(copy.innerHTML) : component.components().map((each) => written(each, within)).join("") || (component.get("content") ?? ""));
+    return written(editor.getWrapper(), within);
+  };
 
   // ---- keeping ----------------------------------------------------------------------------------------
   const form = $("form");
@@ -133,7 +150,9 @@
   let pane = null;
   const changed = () => clean !== source() || Boolean(pane?.dirty());
   const mark = () => {
-    const now = changed();
+    const at = writing();
+    if (at && at.innerHTML === begun) return;
+    const now = Boolean(at) || changed();
     $("unsaved").hidden = !now;
     if (now) draft.save();
     else draft.drop();
@@ -450,7 +469,7 @@
   let waiting = 0;
   const soon = () => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => { mark(); light(); if (!$("tree").hidden) drawn(); pane?.refresh(); }, 150);
+    waiting = setTimeout(() => { mark(); light(); if (!$("tree").hidden) drawn(); if (!writing()) pane?.refresh(); }, 150);
   };
 
   // ---- fields at the caret ----------------------------------------------------------------------------
@@ -574,7 +593,7 @@
     });
     if (config.changes) {
       draft = window.envoiDraft({
-        read: () => ({ mjml: source(), source: pane.text() }),
+        read: () => ({ mjml: seen(), source: pane.text() }),
         write: (values, version) => {
           editor.setComponents(values.mjml);
           if (values.source) pane.put(values.source);
@@ -588,6 +607,7 @@
     mark();
     show(null);
     editor.Canvas.getDocument().addEventListener("keydown", keys);
+    editor.Canvas.getDocument().addEventListener("input", soon);
     editor.Canvas.getBody().setAttribute("lang", config.lang);
     $("canvas").querySelectorAll("iframe").forEach((each) => { each.title = t("canvas"); });
     document.querySelectorAll(".gjs-rte-action").forEach((each, index) => { each.title = t(`rte_${index}`); });
@@ -596,5 +616,6 @@
     if (!config.changes) editor.getWrapper().onAll((each) => each.set({ editable: false, removable: false, draggable: false, copyable: false, droppable: false }));
   });
   editor.on("component:selected component:deselected", () => { show(editor.getSelected()); if (!$("tree").hidden) drawn(); });
+  editor.on("rte:enable", () => { begun = writing()?.innerHTML ?? ""; });
   editor.on("component:update component:add component:remove undo redo rte:disable", soon);
 })();
