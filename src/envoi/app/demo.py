@@ -54,6 +54,7 @@ listen = "127.0.0.1:{bounces}"
 url = "http://127.0.0.1:{track}"
 port = {track}
 trusted_proxies = ["127.0.0.1"]
+segment_seconds = 1.0
 """
 DATABASE_FRESH, DATABASE_OLD = "envoi_demo_fresh", "envoi_demo_old"
 
@@ -163,10 +164,13 @@ def demo(
     with _terminated_like_interrupted(), _up(home) as process:
         _wait_until_ready(process, address, home)
         _tick()
-        say("Importing profiles, choosing an audience and writing to it …")
+        say("Importing profiles, choosing an audience and trying two subjects on a sample of it …")
         _tell(profiles)
         say("Readers open, click, buy and leave …")
-        _read(home, f"http://127.0.0.1:{track}")
+        seen = _read(home, f"http://127.0.0.1:{track}", frozenset())
+        say("Sending the better one to the rest, who read it too …")
+        _decide()
+        _read(home, f"http://127.0.0.1:{track}", seen)
         say("Running its technical workflows …")
         ran = _run_all()
         yield Demo(home, address, OPERATOR, password, ran, _reactions(), process)
@@ -344,10 +348,17 @@ def _tell(profiles: int) -> None:
     story.tell(rights.at_command_line(), profiles)
 
 
-def _read(home: Path, tracking: str) -> None:
+def _read(home: Path, tracking: str, seen: frozenset[str]) -> frozenset[str]:
     from envoi.app import readers
 
-    readers.read(home, tracking)
+    return readers.read(home, tracking, seen)
+
+
+def _decide() -> None:
+    from envoi.app import story
+    from envoi.kernel import rights
+
+    story.decide(rights.at_command_line())
 
 
 def _reactions() -> Reactions:

@@ -1,15 +1,15 @@
 """Readers of the demonstration: what they do, they do by HTTP, with the links that stand in their mails.
 
-Who does what follows from the address alone, so that two demonstrations tell the same. Some are people, some
-of those read through a proxy that loads every picture, and some are gateways that look at each link before
-anybody can read the mail.
+Who does what follows from the address and the subject alone, so that two demonstrations tell much the same.
+Some are people, some of those read through a proxy that loads every picture, and some are gateways that look
+at each link before anybody can read the mail.
 """
 
 import hashlib
 import http.client
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 
 from envoi.app import supervisor
 from envoi.kernel.errors import Broken
-from envoi.packages.delivery.models import TrackingInbox
 from envoi.packages.delivery.services.redirection import segments
 from envoi.packages.delivery.services.sink import mails
 
@@ -43,6 +42,8 @@ _PEOPLE = (
 )
 _PRIVACY = "Mozilla/5.0"
 """What the proxy of Apple's mail programs calls itself."""
+_TEMPTING = "10"
+"""Stands in a subject that promises something: more of those who get it look inside, and click."""
 _GATEWAY = "Mozilla/5.0 (compatible; Barracuda Sentinel; EE)"
 
 
@@ -57,15 +58,17 @@ class Reader(Enum):
     BUYS = 12
     LEAVES = 6
     LEAVES_BY_PROGRAM = 4
+    IS_TEMPTED = 160
+    """Only by a promise; else the mail is not read."""
 
     @staticmethod
-    def of(address: str) -> "Reader | None":
+    def of(address: str, subject: str) -> "Reader | None":
         """Return what the reader at an address does; None for one who does not read it."""
         place = _number(address) % 1000
         for each in Reader:
             place -= each.value
             if place < 0:
-                return each
+                return None if each is Reader.IS_TEMPTED and _TEMPTING not in subject else each
         return None
 
 
@@ -81,23 +84,25 @@ class Letter:
     one_click: str
 
 
-def read(home: Path, tracking: str) -> int:
+def read(home: Path, tracking: str, known: frozenset[str] = frozenset()) -> frozenset[str]:
     """Let the readers of the mails in the sink do what they do, at the tracking server `tracking`.
 
-    Returns how many mails somebody, or something, has looked at, once all of it is in the database. Raises
-    Broken when the server does not answer.
+    Returns the numbers of the mails that have come so far, once all of it is in the database; `known` are
+    those that were read before. Raises Broken when the server does not answer.
     """
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        count = sum(pool.map(lambda letter: _act(letter, tracking), _letters(home)))
-    if count and not supervisor.wait_until(lambda: _arrived(home), seconds=SECONDS, step=0.2):
-        raise Broken(f"What the readers did has not come into the database. See {home}/log.")
-    return count
-
-
-def _letters(home: Path) -> Iterator[Letter]:
     box = mails.Mails(home)
-    for mail in box:
-        reader = Reader.of(mail.to)
+    come = {mail.number: mail for mail in box}
+    fresh = (mail for number, mail in come.items() if number not in known)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda letter: _act(letter, tracking), _letters(box, fresh)))
+    if not supervisor.wait_until(lambda: _arrived(home), seconds=SECONDS, step=0.2):
+        raise Broken(f"What the readers did has not come into the database. See {home}/log.")
+    return frozenset(come)
+
+
+def _letters(box: mails.Mails, fresh: Iterable[mails.Mail]) -> Iterator[Letter]:
+    for mail in fresh:
+        reader = Reader.of(mail.to, mail.subject)
         if reader is None:
             continue
         opened = mails.read(box.content(mail.number))
@@ -112,8 +117,7 @@ def _letters(home: Path) -> Iterator[Letter]:
 
 def _arrived(home: Path) -> bool:
     folder = home / FOLDER
-    waiting = [*folder.glob(f"*{segments.OPEN}"), *segments.ready(folder)]
-    return not waiting and TrackingInbox.objects.exists()
+    return not [*folder.glob(f"*{segments.OPEN}"), *segments.ready(folder)]
 
 
 def _target(address: str) -> str:
@@ -121,21 +125,23 @@ def _target(address: str) -> str:
     return f"{found.path}?{found.query}"
 
 
-def _act(letter: Letter, tracking: str) -> int:
+def _act(letter: Letter, tracking: str) -> None:
     reader, number = letter.reader, _number(letter.address)
     with _Browser(tracking, _agent(reader, number), number) as browser:
         match reader:
             case Reader.BY_GATEWAY:
                 for link in letter.links:
                     browser.get(link)
-                return 1
+                return
             case Reader.LEAVES_BY_PROGRAM:
                 browser.post(letter.one_click)
-                return 1
+                return
             case _:
                 browser.get(letter.picture)
-        chosen = letter.links[number % len(letter.links)]
-        if reader in (Reader.CLICKS, Reader.CLICKS_TWICE, Reader.BUYS):
+        # What stands further up is clicked more often.
+        count = len(letter.links)
+        chosen = letter.links[min(number % count, number // 1000 % count)]
+        if reader in (Reader.CLICKS, Reader.CLICKS_TWICE, Reader.BUYS, Reader.IS_TEMPTED):
             browser.get(chosen)
         if reader is Reader.CLICKS_TWICE:
             browser.get(letter.links[0])
@@ -144,7 +150,6 @@ def _act(letter: Letter, tracking: str) -> int:
             browser.get(f"/r/{number + 1}?tagid=order|t&amount={45 + number % 200}&article={1 + number % 3}")
         if reader is Reader.LEAVES:
             browser.get(letter.unsubscribe)
-    return 1
 
 
 def _agent(reader: Reader, number: int) -> str:

@@ -1,37 +1,50 @@
 """The story that the demonstration tells: a file of profiles comes in, a workflow chooses among them and
-writes to those whom it has chosen, and some of the messages come back.
+tries two subjects on samples, readers answer, the rest get the better one, and some of the messages come
+back.
 """
 
 import csv
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from importlib.resources import files as resources
 from pathlib import Path
 
-from envoi.app import supervisor
-from envoi.engine import commands, editing
+from envoi.app import story_content, supervisor
+from envoi.engine import commands, editing, waiting
 from envoi.engine import files as formats
 from envoi.engine.definition import Activity, Transition
-from envoi.engine.models import State
-from envoi.engine.workflow import Workflow
+from envoi.engine.models import State, Task, TaskState
+from envoi.engine.models import Workflow as Record
+from envoi.engine.workflow import STEP_X, STEP_Y, Workflow
 from envoi.kernel import folders, writing
 from envoi.kernel.errors import Broken
 from envoi.kernel.rights import Actor
-from envoi.packages.delivery.models import Delivery, DeliveryState, ImportState
-from envoi.packages.delivery.services import deliveries, imports, lists
+from envoi.packages.delivery.models import AbTest, Delivery, DeliveryState, ImportState
+from envoi.packages.delivery.services import ab_testing, deliveries, imports, lists
 from envoi.packages.delivery.services.routing import keys, mx_rules
 
 PROFILES = 2000
 """How many profiles the shipped file holds."""
 SELECTION = "demoAutumnSelection"
-AUDIENCE = "demoAutumnAudience"
 CONTROL = "demoAutumnControl"
 COMPLAINTS = "demoComplaints"
 NEWSLETTER = "demoNewsletter"
-TEMPLATE = "demoAutumnMail"
+TRACKING = "tracking"
+REACHABLE = "@email <> '' AND @blackList = 0 AND [location/@countryCode] IN ('FR', 'GB', 'SE')"
+CRITERION = "recipientClickRatio"
+SHARE = 20
+"""Of the audience, in per cent, for each version of the mail."""
+WAIT = timedelta(days=1)
 SENDER = "news@atelier-nord.example"
+PLACES = {
+    "reachable": (0, 0), "once": (1, 0), "without": (2, 0), "about": (3, 0), "split": (4, 0),
+    "complaints": (0, 1), "tocontrol": (5, 0), "toA": (5, 1), "toB": (5, 2), "join": (6, 1),
+    "wait": (2, 3), "best": (3, 3), "rest": (4, 3),
+}  # fmt: skip
+"""Column and row of each activity of the selection."""
 PROVIDERS = (
     "free.example", "inbox.example", "lettre.example", "mail.example", "orange.example", "post.example",
     "shop.example",
@@ -55,9 +68,10 @@ def prepare(actor: Actor) -> None:
 
 
 def tell(actor: Actor, profiles: int = PROFILES) -> None:
-    """Import the profiles, choose the audience of a campaign among them, and write to it.
+    """Import the profiles, choose the audience of a campaign among them, and write to two samples of it; the
+    rest waits for what they do.
 
-    Raises Broken when the import, the workflow or the delivery does not come to a good end.
+    Raises Broken when the import, a workflow or a delivery does not come to a good end.
     """
     place = folders.find("services", actor=actor)
     writing.write(
@@ -67,9 +81,20 @@ def tell(actor: Actor, profiles: int = PROFILES) -> None:
     )
     _import(actor, profiles)
     _complain(actor)
-    _compose(actor)
-    _choose(actor)
-    _wait_for_mail(actor)
+    template = story_content.template(actor, SENDER, profiles)
+    _choose(actor, _test(actor, template))
+
+
+def decide(actor: Actor) -> None:
+    """Let what readers did be counted, and the better version go to the rest, as if its day had gone by.
+
+    Raises Broken as `tell`.
+    """
+    workflow = Record.objects.get(internal_name=SELECTION)
+    for name in (TRACKING, SELECTION):
+        waiting.run_through(actor, name, seconds=SECONDS)
+    _until(workflow, lambda: _state(workflow) == State.FINISHED)
+    _wait_for_mail(workflow)
 
 
 def _import(actor: Actor, profiles: int) -> None:
@@ -127,63 +152,48 @@ def _complain(actor: Actor) -> None:
     )
 
 
-def _compose(actor: Actor) -> None:
-    """Make the template of the delivery. What a server puts off is tried again within seconds, not hours."""
-    folder = resources("envoi.app") / "story_mail"
-    deliveries.create(
-        deliveries.find("mail", actor=actor),
-        actor=actor,
-        name=TEMPLATE,
-        label="Autumn collection",
-        as_template=True,
-        subject="{{ recipient.firstName }}, autumn is here",
-        from_name="Atelier Nord",
-        from_address=SENDER,
-        reply_to="hello@atelier-nord.example",
-        html_source=(folder / "autumn.html").read_text(encoding="utf-8"),
-        text_source=(folder / "autumn.txt").read_text(encoding="utf-8"),
-        sending={"retry": {"count": 5, "period": "5s"}},
+def _test(actor: Actor, template: Delivery) -> AbTest:
+    """Make the delivery of which two versions are tested, and the test: a workflow of ours carries it out."""
+    base = deliveries.create(template, actor=actor, targeting={"filter": REACHABLE})
+    test = ab_testing.make(base, actor=actor)
+    ab_testing.set_up(
+        test, actor=actor, criterion_name=CRITERION, wait=WAIT, shares=dict.fromkeys("AB", SHARE)
     )
+    for version in test.versions.select_related("delivery"):
+        story_content.under_subject(version.delivery, version.letter, actor=actor)
+    return test
 
 
-def _wait_for_mail(actor: Actor) -> None:
-    """Wait until the delivery has gone out, but for what servers have put off."""
+def _wait_for_mail(workflow: Record) -> None:
+    """Wait until the deliveries of a workflow have gone out, but for what servers have put off."""
 
     def gone() -> bool:
-        found = deliveries.visible(actor).filter(is_model=False, workflow_id__isnull=False).first()
-        return found is not None and _gone(found)
+        found = list(Delivery.objects.filter(workflow_id=workflow.pk, is_model=False))
+        return bool(found) and all(_gone(each) for each in found)
 
     if not supervisor.wait_until(gone, seconds=SENDING_SECONDS, step=0.2):
-        raise Broken("The delivery of the demonstration did not go out. What its senders say: HOME/log.")
+        raise Broken("A delivery of the demonstration did not go out. What its senders say: HOME/log.")
 
 
 def _gone(delivery: Delivery) -> bool:
     if delivery.status in (DeliveryState.FAILED, DeliveryState.STOPPED):
-        raise Broken(f"The delivery of the demonstration is {delivery.status.label}: see its log.")
+        raise Broken(f"{delivery.label} of the demonstration is {delivery.status.label}: see its log.")
     most = delivery.to_deliver * (1 - MOST_WAITING)
     return delivery.status is DeliveryState.FINISHED or delivery.processed >= most > 0
 
 
-def _choose(actor: Actor) -> None:
+def _choose(actor: Actor, test: AbTest) -> None:
     """Choose the audience: who may be written to, once each, without complaints, but for a control group;
-    and write to it.
+    write to two samples of it, and stop where the workflow waits for what they do.
     """
     place = folders.find("lists", actor=actor)
     lists.create("Autumn: control group", actor=actor, folder=place, name=CONTROL)
-    lists.create("Autumn: audience", actor=actor, folder=place, name=AUDIENCE)
-    reachable = "@email <> '' AND @blackList = 0 AND [location/@countryCode] IN ('FR', 'GB', 'SE')"
-    _run(
+    workflow = _make(
         actor,
         SELECTION,
-        "Autumn collection: audience",
-        (
-            Activity(
-                "fork",
-                "sides",
-                "Both sides",
-                transitions=(Transition("wanted", "reachable"), Transition("unwanted", "complaints")),
-            ),
-            _select("reachable", "Reachable in three countries", reachable, to="once"),
+        "Autumn collection",
+        _placed(
+            _select("reachable", "Reachable in three countries", REACHABLE, to="once"),
             _select(
                 "complaints",
                 "Open complaints",
@@ -216,48 +226,88 @@ def _choose(actor: Actor) -> None:
                 },
                 transitions=(Transition("result", "split", kind="result"),),
             ),
-            Activity(
-                "extract",
-                "split",
-                "Control group of 10 %",
-                parameters={
-                    "extractOutput": [
-                        {
-                            "name": "control",
-                            "label": "Control group",
-                            "code": "control",
-                            "limiter": {"type": "percent", "percent": 10, "random": True},
-                        }
-                    ]
-                },
-                transitions=(
-                    Transition("control", "control", "Control group", kind="extractOutput"),
-                    Transition("remainder", "audience", "Audience", kind="remainder"),
-                ),
+            *_trial(test),
+        ),
+    )
+    # What the page of a delivery does when its test is started, with a workflow that it makes.
+    AbTest.objects.filter(pk=test.pk).update(workflow_id=workflow.pk)
+    Delivery.objects.filter(ab_version__test=test).update(workflow_id=workflow.pk)
+    commands.post(actor, SELECTION, commands.Command.START)
+    pending = Task.objects.filter(workflow=workflow, activity="wait", status=TaskState.PENDING)
+    _until(workflow, pending.exists)
+    _wait_for_mail(workflow)
+
+
+def _placed(*activities: Activity) -> tuple[Activity, ...]:
+    """Return activities at their places: the last ones below the others, so that a screen shows all."""
+    return tuple(
+        replace(each, x=STEP_X * PLACES[each.name][0], y=STEP_Y * PLACES[each.name][1]) for each in activities
+    )
+
+
+def _trial(test: AbTest) -> tuple[Activity, ...]:
+    """Return the second half: a control group and samples, a mail to each sample, the better one to the
+    rest.
+    """
+    versions = list(test.versions.select_related("delivery"))
+    parts = [("control", "Control group", 10), *((each.letter, each.letter, each.share) for each in versions)]
+    return (
+        Activity(
+            "extract",
+            "split",
+            "Control group and samples",
+            parameters={
+                "extractOutput": [
+                    {
+                        "name": name,
+                        "label": label,
+                        "code": name,
+                        "limiter": {"type": "percent", "percent": percent, "random": True},
+                    }
+                    for name, label, percent in parts
+                ]
+            },
+            transitions=(
+                *(Transition(name, f"to{name}", label, kind="extractOutput") for name, label, _part in parts),
+                Transition("remainder", "join", "The rest", kind="remainder"),
             ),
-            Activity(
-                "listUpdate", "control", "Keep the control group", parameters={"list": CONTROL, "purge": True}
-            ),
-            Activity(
-                "listUpdate",
-                "audience",
-                "Keep the audience",
-                parameters={"list": AUDIENCE, "purge": True},
-                transitions=(Transition("transition", "write"),),
-            ),
+        ),
+        Activity(
+            "listUpdate", "tocontrol", "Keep the control group", parameters={"list": CONTROL, "purge": True}
+        ),
+        *(
             Activity(
                 "delivery",
-                "write",
-                "Autumn collection",
+                f"to{each.letter}",
+                each.delivery.label,
                 parameters={
-                    "source": "template",
-                    "template": TEMPLATE,
+                    "source": "explicit",
+                    "delivery": each.delivery.internal_name,
                     "recipients": "transition",
                     "action": "start",
                 },
-            ),
+                transitions=(Transition("transition", "join"),),
+            )
+            for each in versions
         ),
-    )
+        Activity(
+            "andjoin", "join", "All are out", parameters={"mainSet": "split"},
+            transitions=(Transition("transition", "wait"),),
+        ),
+        Activity(
+            "wait", "wait", "Reactions come in", parameters={"duration_s": test.wait_seconds},
+            transitions=(Transition("transition", "best"),),
+        ),
+        Activity(
+            "bestDelivery", "best", "The better subject",
+            parameters={"criterion": test.criterion, "tie": test.tie, "automatic": test.automatic},
+            transitions=(Transition("transition", "rest"),),
+        ),
+        Activity(
+            "delivery", "rest", "To the rest",
+            parameters={"source": "transition", "recipients": "transition", "action": "start"},
+        ),
+    )  # fmt: skip
 
 
 def _select(name: str, label: str, condition: str, *, to: str) -> Activity:
@@ -271,8 +321,14 @@ def _select(name: str, label: str, condition: str, *, to: str) -> Activity:
 
 
 def _run(actor: Actor, name: str, label: str, activities: tuple[Activity, ...]) -> None:
+    workflow = _make(actor, name, label, activities)
+    commands.post(actor, name, commands.Command.START)
+    _until(workflow, lambda: _state(workflow) == State.FINISHED)
+
+
+def _make(actor: Actor, name: str, label: str, activities: tuple[Activity, ...]) -> Record:
     diagram = Workflow(name=name, label=label, activities=activities)
-    workflow = editing.create(
+    return editing.create(
         actor,
         name,
         label,
@@ -281,11 +337,20 @@ def _run(actor: Actor, name: str, label: str, activities: tuple[Activity, ...]) 
         schema="nms:recipient",
         keep_results=True,
     )
-    commands.post(actor, name, commands.Command.START)
 
+
+def _state(workflow: Record) -> int:
+    workflow.refresh_from_db()
+    return workflow.state
+
+
+def _until(workflow: Record, reached: Callable[[], bool]) -> None:
     def ended() -> bool:
         workflow.refresh_from_db()
-        return workflow.failed or workflow.state == State.FINISHED
+        return workflow.failed or reached()
 
     if not supervisor.wait_until(ended, seconds=SECONDS, step=0.1) or workflow.failed:
-        raise Broken(f"The workflow {name} did not come to its end. Its journal: envoi workflow log {name}")
+        raise Broken(
+            f"The workflow {workflow.internal_name} did not get on. "
+            f"Its journal: envoi workflow log {workflow.internal_name}"
+        )

@@ -69,15 +69,24 @@ def test_it_tells_its_story_leaves_nothing_and_serves_a_fresh_one_until_it_is_st
         assert each["failed"] is False
         assert each["last_run"] is not None
     assert supervisor.up_pid(home) is None
-    sent = """SELECT d.success, d.error, d.new_quarantine,
+    sent = """SELECT sum(d.success)::int AS success, sum(d.error)::int AS error,
+        sum(d.new_quarantine)::int AS new_quarantine,
+        count(*) FILTER (WHERE d.success > 0)::int AS deliveries,
         (SELECT count(*) FROM nms_address a WHERE a.status = 4) AS quarantined,
-        (SELECT count(*) FROM nms_inbound_mail) AS back
+        (SELECT count(*) FROM nms_inbound_mail) AS back,
+        (SELECT count(*) FROM nms_coupon_value WHERE broad_log_id IS NOT NULL) AS codes,
+        (SELECT w.subject FROM nms_ab_test t JOIN nms_delivery w ON w.delivery_id = t.winner_id
+          JOIN nms_delivery f ON f.delivery_id = t.final_id AND f.subject = w.subject) AS better
         FROM nms_delivery d WHERE NOT d.is_model"""
     told = json.loads(run_envoi("sql", sent, home=home, code=0).out)
     assert told["success"] > 900
     assert 0 < told["new_quarantine"] <= told["error"] < 150
     assert told["quarantined"] > 0
     assert told["back"] > 0
+    # Two versions to samples, the one that promises something to the rest; a code for each reader.
+    assert told["deliveries"] == 3
+    assert told["better"].startswith("€10")
+    assert told["codes"] >= told["success"] + told["error"]
     reactions = first["reactions"]
     # What was put off goes on arriving until the processes stop.
     assert 0 < reactions["sent"] <= told["success"]
