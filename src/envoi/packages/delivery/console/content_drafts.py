@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from django.utils.timezone import get_current_timezone_name
 from django.utils.translation import gettext as _
 
 from envoi.console import words
@@ -55,6 +56,7 @@ def described(delivery: Delivery, actor: Actor, part: str, *, seen: str = "") ->
         "mine": "1" if latest.operator_name == actor.name else "",
         "by": _called(latest),
         "at": words.moment(latest.at),
+        "zone": get_current_timezone_name(),
     }
 
 

@@ -21,7 +21,15 @@
     next.classList.add("coming");
     old.after(next);
     next.addEventListener("load", () => {
-      if (next.contentWindow?.location.href === "about:blank" || !next.isConnected) return;
+      let place = "";
+      try {
+        place = next.contentWindow?.location.href;
+      } catch { /* no answer of ours: what is shown stays */ }
+      if (!next.isConnected || place === "about:blank") return;
+      if (!place) {
+        next.remove();
+        return;
+      }
       next.parentElement.querySelectorAll("iframe.shown").forEach((each) => { if (each !== next) each.remove(); });
       next.classList.remove("coming");
       next.name = "preview";
@@ -97,6 +105,8 @@
     pressed();
     // What cannot be changed needs no draft.
     if (form().querySelector("button[name=do][value=content]")) draft = window.envoiDraft({ read, write, at: () => form().elements.version.value });
+    // The server gave back what was typed: it is no more kept than before.
+    if (document.querySelector("[data-draft][data-typed]")) changed();
   };
   document.addEventListener("focusin", ({ target }) => {
     const area = target.closest?.(".CodeMirror")?.previousElementSibling ?? target;

@@ -18,7 +18,7 @@
   // read: what stands there, as an object of texts; write: put one in its place; at: the version that it began with.
   window.envoiDraft = ({ read, write, at }) => {
     const banner = document.querySelector("[data-draft]");
-    const { key, version, mine, typed } = banner.dataset;
+    const { key, version, mine, typed, zone } = banner.dataset;
     const same = (one, other) => JSON.stringify(Object.entries(one).sort()) === JSON.stringify(Object.entries(other).sort());
     let open = false;
     try {
@@ -48,7 +48,7 @@
       else {
         const time = banner.querySelector("[data-draft-at]");
         time.dateTime = draft.at;
-        time.textContent = new Date(draft.at).toLocaleString(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" });
+        time.textContent = new Date(draft.at).toLocaleString(document.documentElement.lang, { dateStyle: "long", timeStyle: "short", hourCycle: "h23", timeZone: zone });
         banner.querySelector("[data-draft-newer]").hidden = draft.version === version;
         banner.hidden = false;
         open = true;

@@ -111,7 +111,7 @@
     const attributes = { ...given, ...(style ? { style } : {}) };
     if (!tag.startsWith("mj") && String(attributes.id ?? "").match(/^i[a-z0-9]{2,5}$/)) delete attributes.id;
     const said = Object.entries(attributes)
-      .filter(([name, value]) => value !== "" && value !== false && value != null && name !== "draggable" && !name.startsWith("data-gjs"))
+      .filter(([name, value]) => value !== "" && value !== false && value != null && name !== "draggable" && !(name === "style" && tag.startsWith("mj")) && !name.startsWith("data-gjs"))
       .map(([name, value]) => ` ${name}="${escaped(value === true ? name : value)}"`)
       .join("");
     return VOID.has(tag) || (!inner && component.get("void")) ? `<${tag}${said}/>` : `<${tag}${said}>${inner}</${tag}>`;

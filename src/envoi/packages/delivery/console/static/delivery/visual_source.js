@@ -77,6 +77,7 @@
       }
       set(false);
       overtaken = false;
+      plain();
       point();
     };
     const point = () => {
