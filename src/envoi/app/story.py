@@ -42,7 +42,7 @@ SENDER = "news@atelier-nord.example"
 PLACES = {
     "reachable": (0, 0), "once": (1, 0), "without": (2, 0), "about": (3, 0), "split": (4, 0),
     "complaints": (0, 1), "tocontrol": (5, 0), "toA": (5, 1), "toB": (5, 2), "join": (6, 1),
-    "wait": (2, 3), "best": (3, 3), "rest": (4, 3),
+    "wait": (3, 3), "best": (4, 3), "rest": (5, 3),
 }  # fmt: skip
 """Column and row of each activity of the selection."""
 PROVIDERS = (
@@ -250,7 +250,7 @@ def _trial(test: AbTest) -> tuple[Activity, ...]:
     rest.
     """
     versions = list(test.versions.select_related("delivery"))
-    parts = [("control", "Control group", 10), *((each.letter, each.letter, each.share) for each in versions)]
+    parts = [("control", "10 %", 10), *((each.letter, each.letter, each.share) for each in versions)]
     return (
         Activity(
             "extract",
