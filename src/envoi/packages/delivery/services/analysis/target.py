@@ -29,6 +29,7 @@ from envoi.packages.delivery.models import (
     FailureReason,
 )
 from envoi.packages.delivery.services import file_target, lists, suppression
+from envoi.packages.delivery.services.analysis import left
 from envoi.packages.delivery.services.deliveries.targeting import Targeting
 from envoi.packages.delivery.services.typologies.filtering import Clauses
 
@@ -149,11 +150,15 @@ def find(run: DeliveryRun, delivery: Delivery, said: Targeting, rules: Clauses, 
     further = "".join(f", q.{each}" for each in (*found.refusals, *(each for each, _falling in found.sort)))
     further += "".join(f", q.{each} AS person" for each in found.person)
     key = file_target.key(delivery.mapping, run.pk, "q.c0")
+    narrowed = ""
+    if said.left:
+        condition, values = left.condition(delivery.mapping, said.left, "q.c0")
+        narrowed, params = f"WHERE {condition}", params | values
     statement = f"""CREATE TABLE {quoted(name)} AS
         SELECT v.id, ({rule})::bigint AS rule, ({doubles})::smallint AS reason, v.address{rank}
         FROM (SELECT u.id, u.address, u.same{carried}, CASE {" ".join(checks)} ELSE 0 END AS code
               FROM (SELECT {key} AS id, {address} AS address, {same} AS same{defined}{further}
-                    FROM ({found.sql}) q) u
+                    FROM ({found.sql}) q {narrowed}) u
               LEFT JOIN nms_address a ON a.address = u.address AND a.type = %(channel)s
                 AND a.status IN ({AddressStatus.DENYLISTED}, {AddressStatus.QUARANTINE}) {rules.joins}) v"""  # noqa: S608
     with connection.cursor() as cursor:

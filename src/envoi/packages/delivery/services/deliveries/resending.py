@@ -5,14 +5,14 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from envoi.engine import access, population
+from envoi.kernel import registry
 from envoi.kernel.errors import Conflict
 from envoi.kernel.rights import Actor
-from envoi.packages.delivery.models import Delivery, DeliveryState, Flag, MessageStatus
-from envoi.packages.delivery.services.deliveries import job_log, records, states
+from envoi.packages.delivery.models import Delivery, DeliveryState
+from envoi.packages.delivery.services import file_target
+from envoi.packages.delivery.services.deliveries import job_log, records, states, targeting
 
-S = MessageStatus
-LEFT = (S.PENDING, S.FAILED, S.CANCELLED)
-REACHED = (S.SENT, S.TAKEN, S.RECEIVED, S.PREPARED, S.HANDED)
 OVER = frozenset({DeliveryState.FINISHED, DeliveryState.STOPPED})
 
 
@@ -21,14 +21,13 @@ def resend(delivery: Delivery, *, actor: Actor) -> Delivery:
     and begin its analysis; never for anybody whom it, or one made of it, has reached or may have.
 
     Who is left is found when it is analysed; quarantine and refusals hold as always. Raises NotAllowed
-    without PREPARE DELIVERIES, Conflict when it is not over, or one that was made of it is not.
+    without PREPARE DELIVERIES, Conflict when it is not over, one that was made of it is not, or the file that
+    it was for is gone.
     """
     from envoi.packages.delivery.services import analysis
 
     if delivery.is_model or delivery.fcp or not _is_over(delivery):
         raise Conflict(_("%(label)s is not over yet.") % {"label": delivery.label})
-    if delivery.mapping.storage != "rcp":
-        raise Conflict(_("This is possible for deliveries to recipients only."))
     with transaction.atomic():
         Delivery.objects.select_for_update().only("pk").get(pk=delivery.pk)
         family = _family(delivery)
@@ -44,10 +43,7 @@ def resend(delivery: Delivery, *, actor: Actor) -> Delivery:
             label=(_("%(label)s, to those who did not get it") % {"label": delivery.label})[:128],
             folder=delivery.folder,
             parent_id=delivery.pk,
-            targeting={
-                "filter": _left(delivery, [each.pk for each in family]),
-                "exclude": delivery.targeting.get("exclude") or {},
-            },
+            targeting=_left(delivery, [each.pk for each in family], actor=actor),
             sending=way,
         )
         job_log.write(made, "resent", actor=actor, label=delivery.label)
@@ -68,23 +64,21 @@ def _family(delivery: Delivery) -> list[Delivery]:
     return found
 
 
-def _left(delivery: Delivery, family: list[int]) -> dict[str, Any]:
-    of_family = f"[@delivery-id] in ({', '.join(map(str, family))})"
-    reached = f"@status in ({', '.join(str(int(each)) for each in REACHED)})"
-    # A message in doubt may have arrived; whoever is held so is not left.
-    doubtful = f"@flags >= {int(Flag.CONTROL) * 2}"
-    left = ", ".join(str(int(each)) for each in LEFT)
-    return {
-        "condition": [
-            {
-                "expr": "broadLog",
-                "setOperator": "EXISTS",
-                "condition": [{"expr": f"[@delivery-id] = {delivery.pk} and @status in ({left})"}],
-            },
-            {
-                "expr": "broadLog",
-                "setOperator": "NOT EXISTS",
-                "condition": [{"expr": f"{of_family} and ({reached} or {doubtful})"}],
-            },
-        ]
-    }
+def _left(delivery: Delivery, family: list[int], *, actor: Actor) -> dict[str, Any]:
+    """Return the target: the rows that have a message, narrowed to those who are left. A population is named
+    as long as it is there, since a content may show its data.
+    """
+    said = targeting.read(delivery.targeting)
+    found: dict[str, Any] = {"left": family, "exclude": delivery.targeting.get("exclude") or {}}
+    if file_target.concerns(delivery.mapping):
+        lines = file_target.source(delivery, actor=actor)
+        return found | {"table": lines.table, "columns": dict(said.columns)}
+    known = registry.fresh()
+    links = known[delivery.mapping.schema].links.values()
+    logs = next(each.name for each in links if each.target == delivery.mapping.broad_log_schema)
+    message = {"expr": f"[@delivery-id] = {delivery.pk}"}
+    where = {"expr": logs, "setOperator": "EXISTS", "condition": [message]}
+    stored = population.stored(said.table) if said.table else None
+    if stored is not None and access.visible(actor).filter(pk=stored[1]).exists():
+        found["table"] = said.table
+    return found | {"filter": {"condition": [where]}}

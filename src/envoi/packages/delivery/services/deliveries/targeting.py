@@ -4,13 +4,15 @@
      "exclude": {"doubles": true, "denylisted": true, "quarantined": true, "limit": 0},
      "seeds": {"ids": [4], "folders": ["seedAddresses"], "filter": …},
      "addresses": ["ann@example.org"],
-     "control": {"percent": 5 | "number": 100, "method": "random" | "sorted", "sort": [{"expr": "@created"}]}}
+     "control": {"percent": 5 | "number": 100, "method": "random" | "sorted", "sort": [{"expr": "@created"}]},
+     "left": [12, 15]}
 
 `filter` is an expression or the `where` of a query definition; `lists` and `table`, a population of a
 workflow, add to it. On the mapping of external files the population is the target, `filter` narrows it,
 and `columns` says which of its columns holds an address. `addresses`, of a proof, stand in for those of the
-target (delivery.md §2.11). What is not said is not used, except the switches of `exclude`, which are on; a
-proof has them off (delivery.md §2.6).
+target (delivery.md §2.11). `left` narrows the target to those who did not get the first of these deliveries,
+nor any of the others. What is not said is not used, except the switches of `exclude`, which are on; a proof
+has them off (delivery.md §2.6).
 """
 
 from collections.abc import Mapping
@@ -73,11 +75,14 @@ class Targeting:
     """Of an external file: what a mapping calls an address, and the column that holds it."""
     addresses: tuple[str, ...] = ()
     """Of a proof: addresses that its messages go to in place of the profiles' own, one each in turn."""
+    left: tuple[int, ...] = ()
+    """Deliveries: for those only who are left of the first and were reached by none."""
 
 
 def read(said: Mapping[str, Any], *, proof: bool = False) -> Targeting:
     """Return what is said. Raises Invalid, naming the place of what is wrong."""
-    _known(said, "", {"filter", "lists", "table", "columns", "exclude", "seeds", "control", "addresses"})
+    names = {"filter", "lists", "table", "columns", "exclude", "seeds", "control", "addresses", "left"}
+    _known(said, "", names)
     exclude = _object(said.get("exclude"), "exclude", {"doubles", "denylisted", "quarantined", "limit"})
     seeds = _object(said.get("seeds"), "seeds", {"ids", "folders", "filter"})
     control = _object(said.get("control"), "control", {"percent", "number", "method", "sort"})
@@ -100,6 +105,7 @@ def read(said: Mapping[str, Any], *, proof: bool = False) -> Targeting:
         control=_control(control) if control else None,
         columns=tuple((name, str(each)) for name, each in columns.items() if each),
         addresses=_texts(said.get("addresses"), "addresses") if proof else (),
+        left=tuple(_whole(each, "left") for each in _listed(said.get("left"), "left")),
     )
 
 

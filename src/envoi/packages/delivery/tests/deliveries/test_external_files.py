@@ -261,6 +261,27 @@ def test_limit_control_group_condition_and_exclusions_apart(file: str) -> None:
     assert not set(sent) & set(log("broad_log", again))
 
 
+def test_once_more_to_the_lines_that_did_not_get_it(file: str) -> None:
+    text = "{{ targetData.first }} {{ targetData.points }} unsubscribe"
+    delivery = make_delivery(
+        {"table": file, "columns": {"email": "contact"}}, mapping="mapExternalFile", text_source=text
+    )
+    run = analysed(delivery)
+    got, *left = sorted(number for number, row in log("broad_log", run).items() if row[2] == 6)
+    assert len(left) == 4
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE nms_broad_log_file SET status = 2 WHERE run_id = %s AND status = 6", [run.pk])
+        cursor.execute("UPDATE nms_broad_log_file SET status = 1 WHERE target_id = %s", [got])
+    Delivery.objects.filter(pk=delivery.pk).update(state=S.FINISHED)
+    delivery.refresh_from_db()
+    again = deliveries.resend(delivery, actor=admin_actor())
+    second = analysis.work(again.run_id or 0, actor=admin_actor())
+    assert told(again) == []
+    numbers = {number for number, row in log("broad_log", second).items() if row[2] == 6}
+    assert {file_target.line(each) for each in numbers} == {file_target.line(each) for each in left}
+    assert ("bob@one.example", "Bob 3 unsubscribe") in [(a, t.strip()) for a, t in rendered(second.pk)]
+
+
 def test_proofs_and_a_preview_show_lines_of_the_file(file: str) -> None:
     actor = admin_actor()
     seed = SeedMember.objects.create(

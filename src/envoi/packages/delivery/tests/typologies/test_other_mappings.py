@@ -22,7 +22,14 @@ from envoi.packages.delivery.models import (
     Visitor,
     VisitorSub,
 )
-from envoi.packages.delivery.services import analysis, chosen, log_tables, mappings, subscriptions
+from envoi.packages.delivery.services import (
+    analysis,
+    chosen,
+    deliveries,
+    log_tables,
+    mappings,
+    subscriptions,
+)
 from envoi.packages.delivery.testing import make_delivery, make_recipients, make_service
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +48,28 @@ def analyse(mapping: str, **values: Any) -> DeliveryRun:
     delivery.refresh_from_db()
     assert delivery.status is DeliveryState.READY
     return run
+
+
+def settled(run: DeliveryRun, storage: str, statuses: dict[int, int]) -> None:
+    """Let a delivery be over, its messages with these statuses by target."""
+    with connection.cursor() as cursor:
+        for target, status in statuses.items():
+            cursor.execute(
+                f"UPDATE nms_broad_log_{storage} SET status = %s WHERE run_id = %s AND target_id = %s",
+                [status, run.pk, target],
+            )
+            assert cursor.rowcount == 1
+    Delivery.objects.filter(pk=run.delivery_id).update(state=DeliveryState.FINISHED)
+    run.delivery.refresh_from_db()
+
+
+def targets(run: DeliveryRun, storage: str) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT target_id FROM nms_broad_log_{storage} WHERE run_id = %s AND status = 6 ORDER BY 1",
+            [run.pk],
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
 def logs(name: str, actor: Any = None, link: str = "target") -> dict[int, tuple[str, int]]:
@@ -83,6 +112,20 @@ def test_visitors() -> None:
     counted = QueryDef("nms:delivery", select=(Field("Count([broadLogVisitor/@id])"),),
                        where=(Condition(f"@id = {apart.delivery_id}"),))  # fmt: skip
     assert query.run(counted, actor=admin_actor()).rows == [(2,)]
+
+
+def test_once_more_to_the_visitors_who_did_not_get_it() -> None:
+    ann, bob, eve = (visitor(f"{name}@example.org") for name in ("ann", "bob", "eve"))
+    run = analyse("mapVisitor")
+    settled(run, "visitor", {ann.pk: 1, bob.pk: 2, eve.pk: 2})
+    again = deliveries.resend(run.delivery, actor=admin_actor())
+    first = analysis.work(again.run_id or 0, actor=admin_actor())
+    assert targets(first, "visitor") == [bob.pk, eve.pk]
+    again.refresh_from_db()
+    # Whatever the filter is made to say, nobody comes in who has got it.
+    deliveries.change(again, {"targeting": {**again.targeting, "filter": "@id > 0"}}, actor=admin_actor())
+    second = analysis.work(analysis.start(again, actor=admin_actor(), queue=False).pk, actor=admin_actor())
+    assert targets(second, "visitor") == [bob.pk, eve.pk]
 
 
 def test_subscriptions_of_recipients_and_of_visitors() -> None:
