@@ -132,6 +132,16 @@
     changed();
   });
   document.addEventListener("click", (event) => {
+    const line = event.target.closest?.("a[data-line]");
+    const area = line && document.querySelector(line.getAttribute("href"));
+    if (area?.envoiCode) {
+      event.preventDefault();
+      turn(area.id === "hs" ? "html" : "text");
+      area.envoiCode.setCursor(Number(line.dataset.line) - 1, 0);
+      area.envoiCode.focus();
+      area.parentElement.scrollIntoView({ block: "center" });
+      return;
+    }
     const chosen = event.target.closest?.("[data-views] [name=view], [data-show]");
     // Ours says where it goes; a click of somebody has no frame yet.
     if (!chosen || !event.isTrusted) return;
