@@ -2,7 +2,8 @@
 
 Each package has a catalogue of its own in its `locale`; the console holds those of all other rooms. Run
 by path, this file adds new messages without a text, drops those that no longer occur, writes the compiled
-catalogues and tells what has no text yet. A test compares what it reads with what there is.
+catalogues and tells what has no text yet. A test compares what it reads with what there is. The languages
+that only readers are spoken to in have catalogues of what readers see.
 """
 
 import io
@@ -20,6 +21,9 @@ from babel.messages.pofile import read_po, write_po
 
 SOURCE = Path(__file__).resolve().parents[2]
 PACKAGES = SOURCE / "packages"
+FOR_READERS = {"sv": "delivery", "ko": "delivery", "zh_Hant": "delivery"}
+"""Language that only readers are spoken to in, and the package whose pages they see."""
+_READERS_SEE = ("endpoints/", "services/landing/", "console/templates/delivery/reader/")
 KEYWORDS = {
     "_": None,
     "lazy": None,
@@ -65,6 +69,14 @@ def messages(room: Path) -> Iterator[Message]:
             identity = tuple(found) if isinstance(found, (tuple, list)) else found
             if identity:
                 yield Message(identity, context, f"{place}:{line}")  # pyright: ignore[reportArgumentType]
+
+
+def wanted(room: Path, language: str) -> Iterator[Message]:
+    """Yield the messages that have a text in a language: all of a room, or those that readers see."""
+    places = tuple(f"packages/{FOR_READERS.get(language, '')}/{each}" for each in _READERS_SEE)
+    for message in messages(room):
+        if language not in FOR_READERS or message.place.startswith(places):
+            yield message
 
 
 def folder_of(room: Path, language: str) -> Path:
@@ -114,7 +126,7 @@ def update(room: Path, language: str) -> list[str]:
     """Bring the catalogue of a room up to date and return the messages that have no text yet."""
     old = catalogue(room, language)
     new = Catalog(locale=language, project="Envoi", version="1", fuzzy=False, charset="utf-8")
-    for message in messages(room):
+    for message in wanted(room, language):
         known = old.get(message.id, message.context)  # pyright: ignore[reportArgumentType]
         text = known.string if known else ""
         new.add(message.id, text, context=message.context)  # pyright: ignore[reportArgumentType]
@@ -135,4 +147,6 @@ def _as_python(path: Path) -> str:
 
 if __name__ == "__main__":
     missing = [text for room in rooms() for text in update(room, "fr")]
+    for code, package in FOR_READERS.items():
+        missing += [f"{code}: {text}" for text in update(PACKAGES / package, code)]
     sys.exit("\n".join(missing) or 0)

@@ -1,4 +1,6 @@
-"""French is whole: every message has a text, its places are kept, the compiled form is the written one."""
+"""French is whole, and what readers see is in each of their languages: every message has a text, its places
+are kept, the compiled form is the written one.
+"""
 
 import gettext
 import importlib.util
@@ -16,6 +18,12 @@ _spec.loader.exec_module(catalogue)
 
 PLACE = re.compile(r"%\(\w+\)\d*[a-z]|\{\w+\}")
 ROOMS = catalogue.rooms()
+CATALOGUES = [(room, "fr") for room in ROOMS] + [
+    (catalogue.PACKAGES / package, code) for code, package in catalogue.FOR_READERS.items()
+]
+of_each = pytest.mark.parametrize(
+    ("room", "language"), CATALOGUES, ids=[f"{room.name}-{language}" for room, language in CATALOGUES]
+)
 
 
 def both(message):
@@ -32,20 +40,20 @@ def texts(compiled: bytes) -> dict[object, str]:
     return found
 
 
-@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
-def test_every_message_has_a_french_text(room):
-    stored = catalogue.catalogue(room, "fr")
+@of_each
+def test_every_message_has_a_text(room, language):
+    stored = catalogue.catalogue(room, language)
     without = {
         f"{message.id!r} ({message.place})"
-        for message in catalogue.messages(room)
+        for message in catalogue.wanted(room, language)
         if (known := stored.get(message.id, message.context)) is None or not catalogue.has_text(known)
     }
     assert without == set(), "run src/envoi/console/tests/catalogue.py, then write the texts in the .po file"
 
 
-@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
-def test_a_translation_keeps_the_places_of_its_message(room):
-    for message in catalogue.catalogue(room, "fr"):
+@of_each
+def test_a_translation_keeps_the_places_of_its_message(room, language):
+    for message in catalogue.catalogue(room, language):
         for original, text in both(message) if message.id and catalogue.has_text(message) else ():
             assert sorted(PLACE.findall(text)) == sorted(PLACE.findall(original)), text
 
@@ -59,10 +67,10 @@ def test_french_sets_no_break_spaces_where_they_are_due(room):
             ), text
 
 
-@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
-def test_the_compiled_catalogue_is_the_written_one(room):
-    folder = catalogue.folder_of(room, "fr")
-    written = catalogue.compiled(catalogue.catalogue(room, "fr"))
+@of_each
+def test_the_compiled_catalogue_is_the_written_one(room, language):
+    folder = catalogue.folder_of(room, language)
+    written = catalogue.compiled(catalogue.catalogue(room, language))
     assert texts((folder / "django.mo").read_bytes()) == texts(written)
 
 

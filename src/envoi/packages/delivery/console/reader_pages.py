@@ -58,7 +58,7 @@ def page(request: HttpRequest) -> HttpResponse:
             return redirect(request.get_full_path())
         except (Invalid, NotAllowed) as refusal:
             problem = str(refusal)
-    with override(people.written(language)):
+    with override(language):
         usual = wording.usual(name)
     here = {"page": name, "language": language}
     context = {
@@ -67,7 +67,6 @@ def page(request: HttpRequest) -> HttpResponse:
         "own": given,
         "usual": usual,
         "problem": problem,
-        "complete": language in people.COMPLETE,
         "with_legal": True,
         "pages": [
             (f"?{urlencode({**here, 'page': each})}", label, each == name)
@@ -94,12 +93,11 @@ def preview(request: HttpRequest) -> HttpResponse:
     actor_of_request(request).require(Right.PREPARE_DELIVERIES, to=_("change the pages of readers"))
     name, language = _asked(request.GET)
     service = SimpleNamespace(label="Newsletter", description="")
-    shown = people.written(language)
-    with override(shown):
+    with override(language):
         context = {
             "words": wording.of(name, language, service=service.label),
             "sender": wording.sender(),
-            "language": shown,
+            "language": language,
             "who": people.masked("marie@example.org"),
             "service": service,
             "message": SimpleNamespace(service=service, is_test=False),

@@ -37,7 +37,7 @@ def speaking(request: HttpRequest, language: str = "") -> str:
     asked = request.headers.get("Accept-Language", "")
     accepted = [each.partition(";")[0] for each in asked.split(",")]
     found = people.language(language, *accepted[:10])
-    translation.activate(people.written(found))
+    translation.activate(found)
     return found
 
 

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from django.conf import settings
 
-COMPLETE = ("en", "fr")
-"""Languages that our pages are wholly written in."""
-
 
 def masked(address: str) -> str:
     """Return an address as only its owner recognises it: `m…@example.org`."""
     local, _at, domain = address.rpartition("@")
     return f"{local[:1]}…@{domain}" if domain else "…"
-
-
-def written(code: str) -> str:
-    """Return the language that our texts are in for who wants `code`: English where only labels are known."""
-    return code if code.partition("-")[0] in COMPLETE else "en"
 
 
 def language(*wanted: str) -> str:

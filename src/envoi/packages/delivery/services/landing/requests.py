@@ -89,7 +89,7 @@ def subscribe(service: Service, asked: Asked, *, now: datetime, by: Message | No
         return
     if by is not None and not by.is_test and by.address != made.email:
         _brought(made, by, now)
-    with override(people.written(made.language)):
+    with override(people.language(made.language)):
         _mail(
             made,
             _("Confirm your subscription to %(service)s") % {"service": service.label},
@@ -104,7 +104,7 @@ def change_address(recipient: Recipient, asked: Asked, *, now: datetime) -> None
     made = _make(RequestKind.ADDRESS, asked, now=now, recipient_id=recipient.pk)
     if made is None:
         return
-    with override(people.written(made.language)):
+    with override(people.language(made.language)):
         _mail(
             made,
             _("Confirm your new address"),
@@ -130,7 +130,7 @@ def pass_on(message: Message, asked: Asked, page: str, *, now: datetime) -> bool
     if made is None:
         return True
     _brought(made, message, now)
-    with override(people.written(made.language)):
+    with override(people.language(made.language)):
         name = _spoken(message.recipient_id)
         who = name or _("A friend")
         _mail(
@@ -349,7 +349,7 @@ def _move(request: ReaderRequest, now: datetime) -> None:
     before = found.email
     Recipient.objects.filter(pk=found.pk).update(email=request.email, modified_at=now)
     if before and not suppression.suppressed([before]):
-        with override(people.written(request.language)):
+        with override(people.language(request.language)):
             mail.system_mail(
                 before,
                 _("Your address was changed"),

@@ -166,23 +166,26 @@ def test_who_reads_a_proof_is_not_its_person(mailed: Any, ann: Recipient, reader
 
 
 @pytest.mark.parametrize(
-    ("profile", "browser", "said"),
+    ("profile", "browser", "said", "language"),
     [
-        ("fr", "en", "Se désinscrire"),
-        ("fr_CA", "", "Se désinscrire"),
-        ("", "fr-FR,en;q=0.5", "Se désinscrire"),
-        ("", "de", "Unsubscribe"),
-        ("sv", "fr", "Unsubscribe"),
+        ("fr", "en", "Se désinscrire", "fr"),
+        ("fr_CA", "", "Se désinscrire", "fr"),
+        ("", "fr-FR,en;q=0.5", "Se désinscrire", "fr"),
+        ("", "de", "Unsubscribe", "en"),
+        ("sv", "fr", "Avsluta prenumerationen", "sv"),
+        ("ko", "", "수신 거부", "ko"),
+        ("zh_TW", "", "取消訂閱", "zh-hant"),
     ],
 )
 def test_pages_speak_the_readers_language(
-    mailed: Any, ann: Recipient, reader: Client, profile: str, browser: str, said: str
+    mailed: Any, ann: Recipient, reader: Client, profile: str, browser: str, said: str, language: str
 ) -> None:
     Recipient.objects.filter(pk=ann.pk).update(language=profile)
     mail = mailed()
     page = reader.get(mail.unsubscribe, headers={"accept-language": browser})
     assert said in text(page)
-    assert page.headers["Content-Language"] == ("fr" if said == "Se désinscrire" else "en")
+    assert page.headers["Content-Language"] == language
+    assert f'<html lang="{language}"' in page.content.decode()
 
 
 def test_answers_are_confined(mailed: Any, ann: Recipient, reader: Client) -> None:

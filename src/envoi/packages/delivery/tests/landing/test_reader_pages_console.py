@@ -49,7 +49,7 @@ def test_words_are_changed_and_previewed(admin: Client) -> None:
 def test_every_page_has_a_preview(admin: Client, page: str, language: str) -> None:
     answer = admin.get(f"/reader-pages/preview?page={page}&language={language}")
     assert answer.status_code == 200
-    assert 'lang="en"' in answer.content.decode()
+    assert f'lang="{language}"' in answer.content.decode()
 
 
 def test_it_takes_a_right() -> None:
