@@ -1,6 +1,7 @@
 """The content of a delivery in a browser: written, previewed as a reader, nothing of it runs."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -56,12 +57,37 @@ def test_a_content_is_written_and_seen_as_a_reader_sees_it(visit):
     assert delivery.html_source.count("Hello {{ recipient.firstName }}</p>") == 1
     page.locator("[data-views] button[value=text]").click()
     expect(outer.locator("pre")).to_contain_text("Hello <b>Zoë</b>")
+    # The preview follows what is typed; a draft of it outlives the page, and is offered.
+    page.locator("[data-source=html]").click()
+    page.locator("#hs + .CodeMirror").evaluate(
+        "({CodeMirror: it}) => { it.focus(); it.setCursor(it.posFromIndex(it.getValue().indexOf('</h1>'))); }"
+    )
+    page.keyboard.type(" of May")
+    expect(shown.locator("h1")).to_have_text("News of May")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    expect(page.locator("#hs")).not_to_have_value(re.compile("News of May"))
+    page.locator("[data-draft-restore]").click()
+    expect(page.locator("#hs")).to_have_value(re.compile("News of May"))
+    expect(shown.locator("h1")).to_have_text("News of May")
+    page.keyboard.press("Control+S")
+    expect(page.locator("[data-unsaved]")).to_be_hidden()
+    expect(page.locator("[data-draft]")).to_be_hidden()
+    delivery.refresh_from_db()
+    assert "News of May" in delivery.html_source
     Recipient.objects.filter(pk=one).delete()
     page.set_viewport_size({"width": 390, "height": 800})
     page.reload()
     assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
     if SHOTS:
         page.screenshot(path=Path(SHOTS) / "content-390.png", full_page=True)
+    # On a phone each link is set below its address.
+    page.goto(f"/deliveries/{delivery.pk}/content/links")
+    page.get_by_label("Label of https://shop.example/").fill("Shop")
+    page.get_by_label("Track https://shop.example/").uncheck()
+    assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / "links-390.png", full_page=True)
     # Nothing of a message runs in the console.
     assert visit.complaints
     assert all("Blocked script execution in 'about:srcdoc'" in each for each in visit.complaints)
