@@ -16,7 +16,7 @@ from envoi.app import story_content, supervisor
 from envoi.engine import commands, editing, waiting
 from envoi.engine import files as formats
 from envoi.engine.definition import Activity, Transition
-from envoi.engine.models import State, Task, TaskState
+from envoi.engine.models import Approval, State, Task, TaskState
 from envoi.engine.models import Workflow as Record
 from envoi.engine.workflow import STEP_X, STEP_Y, Workflow
 from envoi.kernel import folders, writing
@@ -32,6 +32,7 @@ SELECTION = "demoAutumnSelection"
 CONTROL = "demoAutumnControl"
 COMPLAINTS = "demoComplaints"
 NEWSLETTER = "demoNewsletter"
+ADMINISTRATOR = "admin"
 TRACKING = "tracking"
 REACHABLE = "@email <> '' AND @blackList = 0 AND [location/@countryCode] IN ('FR', 'GB', 'SE')"
 CRITERION = "recipientClickRatio"
@@ -52,7 +53,7 @@ PROVIDERS = (
 """The domains of the shipped profiles."""
 SECONDS = 120.0
 SENDING_SECONDS = 60.0
-MOST_WAITING = 0.2
+MOST_WAITING = 0.3
 """The part of the messages that may still wait for a second attempt when the story goes on."""
 
 
@@ -83,6 +84,7 @@ def tell(actor: Actor, profiles: int = PROFILES) -> None:
     _complain(actor)
     template = story_content.template(actor, SENDER, profiles)
     _choose(actor, _test(actor, template))
+    _ask(actor)
 
 
 def decide(actor: Actor) -> None:
@@ -250,7 +252,7 @@ def _trial(test: AbTest) -> tuple[Activity, ...]:
     rest.
     """
     versions = list(test.versions.select_related("delivery"))
-    parts = [("control", "10 %", 10), *((each.letter, each.letter, each.share) for each in versions)]
+    parts = [("control", "C", 10), *((each.letter, each.letter, each.share) for each in versions)]
     return (
         Activity(
             "extract",
@@ -337,6 +339,35 @@ def _make(actor: Actor, name: str, label: str, activities: tuple[Activity, ...])
         schema="nms:recipient",
         keep_results=True,
     )
+
+
+def _ask(actor: Actor) -> None:
+    """Leave a question for whoever signs in: the first page shows what waits for an answer."""
+    workflow = _make(
+        actor,
+        "demoWinter",
+        "Winter collection: go or wait",
+        (
+            Activity(
+                "validation",
+                "ask",
+                "Go or wait?",
+                parameters={
+                    "assignee": {"operator": ADMINISTRATOR},
+                    "title": "Shall the winter collection go out as the autumn one did?",
+                    "message": "The better of its two subjects is on the tab Versions of Autumn collection.",
+                },
+                transitions=(
+                    Transition("yes", "go", "Go", kind="answer"),
+                    Transition("no", "wait", "Wait", kind="answer"),
+                ),
+            ),
+            Activity("end", "go", "Prepare it"),
+            Activity("end", "wait", "Leave it for now"),
+        ),
+    )
+    commands.post(actor, workflow.internal_name, commands.Command.START)
+    _until(workflow, Approval.objects.filter(workflow=workflow).exists)
 
 
 def _state(workflow: Record) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option(
     "--profiles",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=50),
     default=2000,
     show_default=True,
     help="Sample profiles to import.",
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def demo(context: Context, profiles: int, port: int | None, leave: bool, as_json: bool) -> int:
-    """Make a fresh instance in the home folder, run each technical workflow once, and serve the console.
+    """Make a fresh instance in the home folder, tell the story of a campaign on a mail sink of this machine,
+    run each technical workflow once, and serve the console.
 
     An earlier demonstration in the same folder is replaced; any other instance is left alone.
     """

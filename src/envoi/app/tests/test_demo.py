@@ -52,7 +52,8 @@ def test_a_database_of_ones_own_is_never_replaced(home, run_envoi):
 
 
 def test_nonsense_is_wrong_usage(home, run_envoi):
-    run_envoi("demo", "--profiles", "-1", home=home, code=2)
+    # Of fewer people there are no two samples.
+    run_envoi("demo", "--profiles", "49", home=home, code=2)
     run_envoi("demo", "--port", "0", home=home, code=2)
     assert list(home.iterdir()) == []
 
