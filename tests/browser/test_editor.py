@@ -291,6 +291,7 @@ def test_a_newsletter_is_built_from_a_page_that_ships(visit: Any, language: str)
     page.locator("[data-mode=edit]").click()
     _change_its_source(page, canvas, said["line"])
     _find_the_draft_again(page, delivery, said["by"])
+    expect(page.locator("[data-part=said]")).to_have_text(said["kept"])
     delivery.refresh_from_db()
     html = delivery.html_source
     assert "Bientôt l’été" in html

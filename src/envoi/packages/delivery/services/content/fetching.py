@@ -101,6 +101,12 @@ def _fetched(url: str, *, most: int, until: float, kinds: frozenset[str] | None)
                         _("%(place)s takes longer than %(n)d seconds.") % {"place": where, "n": int(LONGEST)}
                     )
                 pieces.append(piece)
+            wanted = answer.headers.get("content-length", "")
+            if wanted.isdecimal() and int(wanted) != size:
+                raise Invalid(
+                    _("%(place)s broke off after %(n)d of %(all)d bytes.")
+                    % {"place": where, "n": size, "all": int(wanted)}
+                )
             name = basename(unquote(urlsplit(answer.url).path)) or (urlsplit(answer.url).hostname or "")
             return Fetched(answer.url, name, b"".join(pieces), str(said.get_content_charset("")))
     except Failed as error:

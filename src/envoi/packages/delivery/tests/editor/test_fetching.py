@@ -45,6 +45,7 @@ PLACES: dict[str, tuple[int, str, bytes]] = {
         "application/zip",
         zipped({"index.html": b"<html><img src='a.png'></html>", "a.png": png()}),
     ),
+    "/half": (200, "text/html", b"<html><p>half"),
     "/a.pdf": (200, "application/pdf", b"%PDF"),
     "/large": (200, "text/html", b"x" * (importing.MOST + 1)),
 }
@@ -56,6 +57,8 @@ class _Site(BaseHTTPRequestHandler):
         self.send_response(status)
         name = "Location" if status == 302 else "Content-Type"
         self.send_header(name, said.format(port=self.server.server_port))  # type: ignore[attr-defined]
+        if self.path == "/half":
+            self.send_header("Content-Length", str(2 * len(body)))
         self.end_headers()
         self.wfile.write(body)
 
@@ -135,6 +138,7 @@ def test_archives_and_mjml_come_from_an_address_too(site: str, path: str, drawn:
         ("/plain", "127.0.0.1"),
         ("/loop", "more than 5 times"),
         ("/gone", "answers 404"),
+        ("/half", "broke off after 13 of 26 bytes"),
         ("/a.pdf", "application/pdf"),
         ("/large", "more than 20 MB"),
     ],

@@ -598,6 +598,7 @@
           editor.setComponents(values.mjml);
           if (values.source) pane.put(values.source);
           form.elements.version.value = version;
+          mark();
           soon();
         },
         at: () => form.elements.version.value,

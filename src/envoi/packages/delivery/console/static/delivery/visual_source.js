@@ -40,6 +40,7 @@
     const buttons = [$("sourceapply"), $("sourceback")].filter(Boolean);
     let [code, page] = [null, null];
     let places = [];
+    let followed = "";
     let dirty = false;
     let overtaken = false;
     let part = "mjml";
@@ -70,6 +71,7 @@
     const follow = () => {
       const made = spread(editor.getWrapper(), written);
       places = made.places;
+      followed = made.text;
       if (code.getValue() !== made.text) {
         const { left, top } = code.getScrollInfo();
         code.setValue(made.text);
@@ -113,6 +115,7 @@
     };
     const apply = async () => {
       if (!dirty) return true;
+      overtaken = false;
       const answer = await check(code.getValue());
       if (answer.problem) {
         say(answer.problem, true, answer.line);
@@ -192,7 +195,7 @@
       },
       // The canvas has changed. A source that is not applied stays.
       refresh: () => {
-        if (dirty && part === "mjml" && !overtaken) {
+        if (dirty && !overtaken && spread(editor.getWrapper(), written).text !== followed) {
           overtaken = true;
           say(t("sourceBoth"));
         }
