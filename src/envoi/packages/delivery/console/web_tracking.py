@@ -1,5 +1,7 @@
 """The page of web tracking: the tag for pages of a site, the privacy banner, and which visits are logged."""
 
+from urllib.parse import urlsplit
+
 from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
@@ -55,7 +57,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def _tags(track: str, script: str) -> list[tuple[str, str, str]]:
     """Return what can be pasted: a name, what it is for, and the text."""
-    begin = f'<script src="{escape(script)}" defer data-tracking="{escape(track)}"'
+    begin = f'<script src="{escape(script)}" defer data-tracking="{escape(track)}"{_domain(track)}'
     pixel = f'<img src="{escape(track)}/r/1?tagid='
     return [
         (
@@ -80,6 +82,15 @@ def _tags(track: str, script: str) -> list[tuple[str, str, str]]:
             ' width="1" height="1" alt="">',
         ),
     ]
+
+
+def _domain(track: str) -> str:
+    """Return the attribute that lets the process `track` read a refusal too: the domain above its host, which
+    is the site's when it answers below that. Nothing where there is none.
+    """
+    host = urlsplit(track).hostname or ""
+    above = host.partition(".")[2]
+    return f' data-domain="{escape(above)}"' if "." in above and not above.replace(".", "").isdigit() else ""
 
 
 def _save(request: HttpRequest, actor: Actor) -> None:

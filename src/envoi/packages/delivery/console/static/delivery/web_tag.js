@@ -9,7 +9,10 @@
    data-domain    domain of the cookie `acoptout`, so that `track` below the same domain reads it too
    data-privacy   address of the site's privacy page
    data-banner    "no": nobody is asked, and visits are told of unless somebody forbade it
+   data-title, data-text, data-allow, data-refuse, data-more   words of the banner in place of ours
 
+   The banner waits for an answer without holding the page up: it comes first for the keyboard, and Escape
+   closes it until the next page, as closeOptOutBanner does.
    `envoiPrivacy` has allow, forbid, closeOptOutBanner, hasUserPrefs, getUserPrefs, and showBanner.
    The cookie: 0 allowed, 1 refused. */
 (function () {
@@ -20,9 +23,15 @@
   var words = {
     en: ["Privacy", "May we count your visit, and know which of our messages brought you here?", "Allow", "Refuse", "More"],
     fr: ["Vie privée", "Pouvons-nous compter votre visite et savoir lequel de nos messages vous a conduit ici ?", "Autoriser", "Refuser", "En savoir plus"],
+    sv: ["Integritet", "Får vi räkna ditt besök och veta vilket av våra meddelanden som förde dig hit?", "Tillåt", "Avböj", "Läs mer"],
+    ko: ["개인정보 보호", "방문을 집계하고 어떤 메시지를 통해 오셨는지 알아도 될까요?", "허용", "거부", "자세히"],
+    zh: ["隱私權", "我們可以統計您的造訪，並得知您是透過哪一封郵件來到這裡的嗎？", "允許", "拒絕", "瞭解詳情"],
+    de: ["Datenschutz", "Dürfen wir Ihren Besuch zählen und wissen, welche unserer Nachrichten Sie hierher geführt hat?", "Erlauben", "Ablehnen", "Mehr dazu"],
+    es: ["Privacidad", "¿Podemos contar su visita y saber cuál de nuestros mensajes le ha traído aquí?", "Permitir", "Rechazar", "Más información"],
   };
   var language = (document.documentElement.lang || navigator.language || "en").slice(0, 2).toLowerCase();
-  var said = words[language] || words.en;
+  if (!words[language]) language = "en";
+  var said = ["title", "text", "allow", "refuse", "more"].map(function (name, at) { return given[name] || words[language][at]; });
   var banner = null;
   var told = false;
 
@@ -32,8 +41,10 @@
   }
   function hasUserPrefs() { return getUserPrefs() !== null; }
   function remember(value) {
-    document.cookie = "acoptout=" + value + "; Path=/; Max-Age=31536000; SameSite=Lax" +
-      (given.domain ? "; Domain=" + given.domain : "") + (location.protocol === "https:" ? "; Secure" : "");
+    var cookie = "acoptout=" + value + "; Path=/; Max-Age=31536000; SameSite=Lax" + (location.protocol === "https:" ? "; Secure" : "");
+    if (given.domain) document.cookie = cookie + "; Domain=" + given.domain;
+    // A page that does not lie below that domain keeps the answer for itself.
+    if (getUserPrefs() !== value) document.cookie = cookie;
   }
   function tell() {
     if (told || !given.tracking || !given.page) return;
@@ -60,12 +71,16 @@
   }
   function showBanner() {
     if (banner) return;
-    banner = document.createElement("section");
+    banner = document.createElement("div");
+    banner.setAttribute("role", "dialog");
     banner.setAttribute("aria-label", said[0]);
-    banner.lang = words[language] ? language : "en";
+    banner.lang = language === "zh" ? "zh-Hant" : language;
+    banner.addEventListener("keydown", function (event) { if (event.key === "Escape") closeOptOutBanner(); });
     banner.style.cssText = "position:fixed;z-index:2147483000;left:0;right:0;bottom:0;display:flex;flex-wrap:wrap;gap:.8em;align-items:center;justify-content:center;padding:1em;background:#fff;color:#1d1d1f;border-top:1px solid #6e6e73;font:16px/1.4 system-ui,sans-serif";
     var text = document.createElement("p");
     text.style.cssText = "margin:0;flex:0 1 36em";
+    text.id = "envoi-privacy-text";
+    banner.setAttribute("aria-describedby", text.id);
     text.textContent = said[1] + " ";
     if (/^(https?:\/\/|\/)/.test(given.privacy || "")) {
       var more = document.createElement("a");
@@ -75,7 +90,7 @@
       text.append(more);
     }
     banner.append(text, button(said[3], forbid), button(said[2], allow));
-    document.body.append(banner);
+    document.body.prepend(banner);
   }
   window.envoiPrivacy = {
     allow: allow, forbid: forbid, closeOptOutBanner: closeOptOutBanner,
