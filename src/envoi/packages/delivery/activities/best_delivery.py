@@ -4,6 +4,7 @@ XML tag: bestDelivery (our choice; the product has a script for it).
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as lazy
@@ -14,7 +15,7 @@ from envoi.engine.definition import Activity, Definition
 from envoi.packages.delivery.activities.steps import progress
 from envoi.packages.delivery.models import AbTest, Delivery
 from envoi.packages.delivery.services import ab_testing
-from envoi.packages.delivery.services.ab_testing import deciding
+from envoi.packages.delivery.services.ab_testing import asking, deciding
 from envoi.packages.delivery.services.deliveries import records
 
 
@@ -26,7 +27,7 @@ class BestDelivery(ActivityType):
 
     Candidates are the deliveries of this workflow that are no proofs. Their indicators are worked out anew,
     the best one is copied, and `vars.deliveryId` names the copy; the population goes on. While somebody has
-    to choose on the page of the test, the task waits.
+    to choose on the page of the test, the task waits; they get a mail, and reminders.
     """
 
     type = "bestDelivery"
@@ -57,7 +58,8 @@ class BestDelivery(ActivityType):
             if winner is None:
                 raise Failed("The version that was chosen is there no more.")
             return _go_on(ctx, winner, test)
-        if ctx.memory.get("asked"):
+        if test is not None and (asked := ctx.memory.get("asked")):
+            asking.ask(test, of=actor, asked_at=datetime.fromisoformat(asked), now=ctx.now)
             return progress.later(ctx)
         automatic = said.get("automatic") is not False
         decision = deciding.decide(found, by, least=int(said.get("least") or 0), tie=tie, automatic=automatic)
@@ -69,7 +71,8 @@ class BestDelivery(ActivityType):
             return _go_on(ctx, decision.winner, test)
         if test is None:
             raise Failed("No version is surely better, and there is no test whose page could ask who wins.")
-        ctx.memory["asked"] = True
+        ctx.memory["asked"] = ctx.now.isoformat()
+        asking.ask(test, of=actor, asked_at=ctx.now, now=ctx.now)
         ctx.info(_("Somebody has to choose the version that goes to the rest"))
         return progress.later(ctx)
 

@@ -13,6 +13,7 @@ from envoi.engine.testing import lines, make_workflow, run_until_passive
 from envoi.engine.testing import start as begin
 from envoi.kernel import clock as product_clock
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed
+from envoi.kernel.models import Operator, OutboxItem
 from envoi.kernel.rights import Right, actor_of
 from envoi.kernel.testing import admin_actor, make_operator
 from envoi.packages.delivery.models import (
@@ -195,6 +196,7 @@ def test_a_script_chooses_as_in_the_product(clock: Any) -> None:
 
 def test_whoever_is_asked_chooses_and_only_once(clock: Any) -> None:
     people(40)
+    Operator.objects.filter(name="admin").update(email="boss@example.org", language="fr")
     base = make_delivery({"filter": "@text1 = 'here'"}, label="Spring")
     test = ab_testing.make(base, actor=admin_actor())
     ab_testing.set_up(
@@ -209,6 +211,13 @@ def test_whoever_is_asked_chooses_and_only_once(clock: Any) -> None:
     carry(workflow, clock, 3)
     test.refresh_from_db()
     assert (workflow.state, test.winner_id, test.decision["verdict"]) == (State.STARTED, None, Verdict.EQUAL)
+    asked = OutboxItem.objects.filter(key__startswith="ab-test:")
+    assert [each.payload["to"] for each in asked] == [["boss@example.org"]]
+    assert "choisissez une version de Spring" in asked[0].payload["subject"]
+    assert f"/deliveries/{base.pk}/versions" in asked[0].payload["text"]
+    clock.step(days=1)
+    carry(workflow, clock, 3)
+    assert [each.key.split(":")[2] for each in asked.order_by("pk")] == ["0", "1"]
     only_prepares = actor_of(make_operator("paul", (Right.PREPARE_DELIVERIES,)))
     with pytest.raises(NotAllowed):
         ab_testing.choose(test, a.pk, actor=only_prepares)
