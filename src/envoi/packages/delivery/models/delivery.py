@@ -184,6 +184,10 @@ class Delivery(models.Model):
     opt_out = models.BigIntegerField(default=0, db_default=0)
     mirror_page = models.BigIntegerField(default=0, db_default=0)
     complaints = models.BigIntegerField(default=0, db_default=0)
+    passed_on = models.BigIntegerField(default=0, db_default=0)
+    """Friends who were told of it by the form for this."""
+    new_contacts = models.BigIntegerField(default=0, db_default=0)
+    """Friends of its readers who have confirmed that they want mail."""
     total_web_page = models.BigIntegerField(default=0, db_default=0)
     transaction = models.BigIntegerField(default=0, db_default=0)
     article = models.BigIntegerField(default=0, db_default=0)
@@ -251,6 +255,8 @@ class Delivery(models.Model):
             "opt_out": "indicators/optOut",
             "mirror_page": "indicators/mirrorPage",
             "complaints": "indicators/complaints",
+            "passed_on": "indicators/passedOn",
+            "new_contacts": "indicators/newContacts",
             "total_web_page": "indicators/totalWebPage",
             "transaction": "indicators/transaction",
             "article": "indicators/article",
@@ -306,6 +312,8 @@ class Delivery(models.Model):
             "opt_out": "Clicks on unsubscribe links",
             "mirror_page": "Clicks on mirror pages",
             "complaints": "Complaints",
+            "passed_on": "Friends told",
+            "new_contacts": "New contacts",
             "total_web_page": "Pages visited",
             "transaction": "Transactions",
             "article": "Articles bought",
@@ -340,7 +348,8 @@ class Delivery(models.Model):
                 "workflow_id", "broad_start", "broad_end", "processed", "success", "error", "new_quarantine",
                 "recipient_open", "total_recipient_open", "estimated_recipient_open",
                 "estimated_total_recipient_open", "recipient_click", "person_click", "total_recipient_click",
-                "forward", "opt_out", "mirror_page", "complaints", "total_web_page", "transaction", "article",
+                "forward", "opt_out", "mirror_page", "complaints", "passed_on", "new_contacts",
+                "total_web_page", "transaction", "article",
                 "amount", "reactivity", "indicators_at", "mjml_source", "variants",
             }
         ),

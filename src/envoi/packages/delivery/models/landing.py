@@ -124,6 +124,8 @@ class ReaderRequest(models.Model):
     """The sentence that was agreed to, as it was shown."""
     broad_log_id = models.BigIntegerField(default=0, db_default=0)
     """The message that was passed on."""
+    delivery_id = models.BigIntegerField(default=0, db_default=0)
+    """That of the message."""
     source_address = text(64)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()

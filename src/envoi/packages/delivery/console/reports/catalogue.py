@@ -97,6 +97,12 @@ REPORTS: tuple[Report, ...] = (
         sharing.build,
     ),
     Report(
+        "forwardActivities",
+        lazy("Sharing statistics"),
+        lazy("Which friends were told, and who of them came to stay."),
+        sharing.statistics,
+    ),
+    Report(
         "machines",
         lazy("People and machines"),
         lazy("What was left out because no reader did it, and how that is told."),

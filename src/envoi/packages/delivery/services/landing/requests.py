@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
@@ -25,6 +25,7 @@ from envoi.packages.delivery.models import (
     AddressStatus,
     Channel,
     ConsentAction,
+    Delivery,
     ReaderRequest,
     Recipient,
     RequestKind,
@@ -130,6 +131,7 @@ def pass_on(message: Message, asked: Asked, page: str, *, now: datetime) -> bool
     if made is None:
         return True
     _brought(made, message, now)
+    Delivery.objects.filter(pk=message.delivery.pk).update(passed_on=F("passed_on") + 1)
     with override(people.language(made.language)):
         name = _spoken(message.recipient_id)
         who = name or _("A friend")
@@ -160,6 +162,8 @@ def confirm(request: ReaderRequest, *, now: datetime, source_address: str = "") 
         else:
             recipient = _profile(held, now)
             _welcome(held, recipient, source_address, now)
+            if held.visitor_id is not None:
+                Delivery.objects.filter(pk=held.delivery_id).update(new_contacts=F("new_contacts") + 1)
         ReaderRequest.objects.filter(pk=held.pk).update(done_at=now, recipient=recipient)
         return recipient
 
@@ -262,7 +266,7 @@ def _brought(made: ReaderRequest, message: Message, now: datetime) -> None:
             "modified_at": now,
         },
     )
-    ReaderRequest.objects.filter(pk=made.pk).update(visitor=visitor)
+    ReaderRequest.objects.filter(pk=made.pk).update(visitor=visitor, delivery_id=message.delivery.pk)
 
 
 def _address(text: str) -> str:

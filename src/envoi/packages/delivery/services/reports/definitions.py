@@ -184,6 +184,25 @@ _OWN: Mapping[str, Definition] = {
         lazy("Clicks on links whose category is the network."),
         group="shares",
     ),
+    "passedOn": Definition(
+        lazy("Friends told"),
+        lazy("Friends to whom readers have sent the message by its form for this. Each friend is told once."),
+        group="shares",
+    ),
+    "newContacts": Definition(
+        lazy("New contacts"),
+        lazy(
+            "Friends who have confirmed from their own mailbox that they want mail: by the invitation that "
+            "comes with a message that is passed on, or by the form that a reader's link leads to."
+        ),
+        group="shares",
+    ),
+    "contactRate": Definition(
+        lazy("Rate of new contacts"),
+        lazy("Friends who confirmed, of the friends who were told."),
+        lazy("new contacts / friends told"),
+        group="shares",
+    ),
     "shareBreakdown": Definition(
         lazy("Breakdown of shares"),
         lazy("Which share of all shares went through this network."),

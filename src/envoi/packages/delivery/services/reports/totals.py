@@ -28,6 +28,8 @@ class Totals:
     forward: int = 0
     opt_out: int = 0
     mirror_page: int = 0
+    passed_on: int = 0
+    new_contacts: int = 0
     total_web_page: int = 0
     transaction: int = 0
     article: int = 0

@@ -4,10 +4,14 @@ import re
 from typing import Any
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
 
 from envoi.kernel import clock as product_clock
 from envoi.kernel.models import OutboxItem
+from envoi.kernel.testing import admin_actor
+from envoi.packages.delivery.console.reports import catalogue
+from envoi.packages.delivery.console.reports.asked import Asked
 from envoi.packages.delivery.models import (
     ReaderRequest,
     Recipient,
@@ -20,6 +24,7 @@ from envoi.packages.delivery.models import (
 )
 from envoi.packages.delivery.services.landing import requests
 from envoi.packages.delivery.services.redirection import tags
+from envoi.packages.delivery.services.reports import scope
 from envoi.packages.delivery.testing import make_recipients, make_service
 from envoi.packages.delivery.tests.landing.stage import send, text
 
@@ -56,11 +61,24 @@ def test_a_friend_gets_the_page_and_subscribes(mailed: Any, ann: Recipient, read
     assert "Ann" not in html
     found = re.search(r"(/r/c/\S+)", sent["text"])
     assert found
+    mail.delivery.refresh_from_db()
+    assert (mail.delivery.passed_on, mail.delivery.new_contacts) == (1, 0)
     send(reader, found[1])
+    requests.confirm(ReaderRequest.objects.get(), now=product_clock.now())
+    mail.delivery.refresh_from_db()
+    assert (mail.delivery.passed_on, mail.delivery.new_contacts) == (1, 1)
     bob = Recipient.objects.get(email="bob@example.org")
     visitor.refresh_from_db()
     assert visitor.recipient_id == bob.pk
     assert Subscription.objects.get() == Subscription.objects.get(recipient_id=bob.pk, service=friends)
+    # The report keeps what is known when the requests themselves are gone.
+    ReaderRequest.objects.all().delete()
+    report = catalogue.find("forwardActivities")
+    assert report is not None
+    (block,) = report.build(Asked(scope.of(mail.delivery), admin_actor(), QueryDict()))
+    assert {each.definition: each.value for each in block.figures} == {
+        "passedOn": 1, "mirrorPage": 0, "forward": 0, "newContacts": 1,
+    }  # fmt: skip
 
 
 def _home() -> Any:
