@@ -176,20 +176,20 @@ def _several(request: HttpRequest, actor: Actor) -> tuple[Scope, dict[str, Any],
         int(given["folder"]) if given.get("folder", "").isdecimal() and len(given["folder"]) < 19 else None
     )
     proofs = given.get("proofs") == "1"
-    found = scope.many(
-        actor,
-        begin=_midnight(first, here),
-        end=_midnight(last + timedelta(days=1), here),
-        folder=folder,
-        chosen=chosen,
-        proofs=proofs,
-    )
+    begin, end = _midnight(first, here), _midnight(last + timedelta(days=1), here)
+    found = scope.many(actor, begin=begin, end=end, folder=folder, chosen=chosen, proofs=proofs)
+    offered = scope.of_time(actor, begin=begin, end=end, folder=folder, proofs=proofs)
+    lines = {
+        each.pk: each
+        for each in (*(found.deliveries if chosen else ()), *offered.order_by("-broad_start")[:CHOSEN])
+    }
     said: dict[str, Any] = {
         "begin": first.isoformat(),
         "end": last.isoformat(),
         "folder_chosen": folder,
         "proofs": proofs,
-        "chosen": chosen,
+        "chosen": len(chosen),
+        "offered": [(each.pk, each.label, each.broad_start, each.pk in chosen) for each in lines.values()],
         "folders": _folders(actor),
     }
     return found, said, problem

@@ -74,20 +74,26 @@ def many(
     proofs: bool = False,
 ) -> Scope:
     """Return the e-mail deliveries that the actor sees and whose first message went out from `begin` to
-    before `end`, in a folder, or of a choice. Raises NotFound for a choice of which nothing is seen.
+    before `end`, in a folder; or else those of a choice, whenever they went out. Raises NotFound for a choice
+    of which nothing is seen.
     """
-    found = sent(actor, proofs=proofs)
     if chosen:
-        found = found.filter(pk__in=chosen)
+        found = sent(actor, proofs=True).filter(pk__in=chosen)
         if not found.exists():
             raise NotFound(_("None of these deliveries is there, or you have no right to see them."))
     else:
-        found = found.filter(broad_start__gte=begin, broad_start__lt=end)
-    if folder is not None:
-        found = found.filter(folder_id=folder)
+        found = of_time(actor, begin=begin, end=end, folder=folder, proofs=proofs)
     rows = tuple(found.defer(*_LONG).order_by("-broad_start", "-delivery_id")[:MOST])
     left_off = found.count() - MOST if len(rows) == MOST else 0
     return _with_runs(rows, max(left_off, 0))
+
+
+def of_time(
+    actor: Actor, *, begin: datetime, end: datetime, folder: int | None = None, proofs: bool = False
+) -> "QuerySet[Delivery]":
+    """Return the e-mail deliveries that the actor sees and whose first message went out then."""
+    found = sent(actor, proofs=proofs).filter(broad_start__gte=begin, broad_start__lt=end)
+    return found if folder is None else found.filter(folder_id=folder)
 
 
 def sent(actor: Actor, *, proofs: bool = False) -> "QuerySet[Delivery]":

@@ -154,7 +154,12 @@ def test_several_deliveries_add_up_and_are_bound_by_folder_and_time(clock: Any) 
     )
     counted = messages.whole(messages.by_provider(both, domains.bins()))
     assert counted.success == first.success + second.success
-    assert "1 delivery" in words(client.get(f"/reports/deliveries?id={first.pk}"))
+    # Ticked on the page: one that is offered for this time, and one of another time that was ticked before.
+    page = client.get(f"/reports/deliveries?id={first.pk}")
+    assert "1 delivery" in words(page)
+    boxes = re.findall(r'name="id" value="(\d+)"( checked)?>', page.content.decode())
+    assert boxes == [(str(first.pk), " checked"), (str(second.pk), "")]
+    assert "2 deliveries" in words(client.get(f"/reports/deliveries?id={first.pk}&id={second.pk}"))
     assert client.get(f"/reports/deliveries?begin={begin}&end=2020-01-01").status_code == 400
     assert client.get("/reports/deliveries?begin=tomorrow").status_code == 400
 
