@@ -203,5 +203,8 @@ def verdict(compared: comparing.Compared, test: AbTest) -> str:
 
 
 def _chance(share: float | None) -> str:
-    value = format_percent(share or 0, "#,##0.0 %", locale=words.locale())
+    least = 0.001
+    value = format_percent(max(share or 0, least), "#,##0.0 %", locale=words.locale())
+    if share is not None and share < least:
+        return _("such a difference comes about by chance in less than %(share)s of cases") % {"share": value}
     return _("such a difference comes about by chance in %(share)s of cases") % {"share": value}
