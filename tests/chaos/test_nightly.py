@@ -187,7 +187,7 @@ def ended(workflow: Workflow) -> bool:
 
 
 def killed(process: subprocess.Popen[bytes], workflow: Workflow) -> bool:
-    """Whether the victim has died by itself. If it lives a while after the end of the run, it is killed then."""
+    """Whether the victim has died by itself. If it lives a while after the run, it is killed."""
     wait_until(lambda: process.poll() is not None or ended(workflow))
     try:
         # What the worker notes of a task comes after the task's own end.
