@@ -21,7 +21,7 @@ from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.console import delivery_dashboard, delivery_tabs, timeline
 from envoi.packages.delivery.console.reports import reactions
 from envoi.packages.delivery.models import Delivery
-from envoi.packages.delivery.services import analysis, deliveries
+from envoi.packages.delivery.services import analysis, deliveries, file_target
 from envoi.packages.delivery.services.deliveries import doubts
 from envoi.packages.delivery.services.tracking import indicators
 
@@ -52,7 +52,8 @@ def new(request: HttpRequest) -> HttpResponse:
         try:
             if chosen is None:
                 raise Invalid(_("Choose the template that the delivery is made of."))
-            made = deliveries.create(chosen, actor=actor, label=label)
+            more: dict[str, Any] = {"mapping": file_target.MAPPING} if request.POST.get("file") == "1" else {}
+            made = deliveries.create(chosen, actor=actor, label=label, **more)
             messages.success(request, _("%(label)s is made. Say whom it is for.") % {"label": made.label})
             return redirect("delivery:delivery-target", number=made.pk)
         except _REFUSALS as refusal:
@@ -68,6 +69,7 @@ def new(request: HttpRequest) -> HttpResponse:
         ],
         "problem": problem,
         "label": request.POST.get("label", ""),
+        "file": request.POST.get("file") == "1",
         "chosen": request.POST.get("template", str(templates[0].pk) if templates else ""),
     }
     return render(request, "delivery/new.html", context, status=400 if problem else 200)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -12,15 +13,24 @@ from django.views.decorators.http import require_http_methods
 from envoi.console import live
 from envoi.console.access import actor_of_request
 from envoi.console.navigation import Word, under
+from envoi.engine.models import State
 from envoi.kernel import folders
 from envoi.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
 from envoi.packages.delivery.console import delivery_tabs, timeline
 from envoi.packages.delivery.models import Delivery, DeliveryRun, DeliveryState, Typology
-from envoi.packages.delivery.services import channels, deliveries, file_target, lists, typologies
+from envoi.packages.delivery.services import (
+    channels,
+    deliveries,
+    file_target,
+    lists,
+    typologies,
+    uploaded_target,
+)
 from envoi.packages.delivery.services.deliveries import states
 
+_UNDER_WAY = (State.STARTING, State.STARTED)
 LISTS = 100
 """Most lists to choose from."""
 
@@ -34,6 +44,8 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
     problem = ""
     if request.method == "POST":
         try:
+            if request.POST.get("do") == "upload":
+                return _upload(request, delivery, actor)
             with transaction.atomic():
                 values = {"targeting": _targeting(request, delivery), **_rules(request)}
                 deliveries.change(delivery, values, actor=actor)
@@ -61,6 +73,16 @@ def page(request: HttpRequest, number: int) -> HttpResponse:
             problem=problem,
         ),
     )
+
+
+def _upload(request: HttpRequest, delivery: Delivery, actor: Actor) -> HttpResponse:
+    """Let an uploaded file become the target."""
+    given = request.FILES.get("file")
+    if not isinstance(given, UploadedFile) or not given.name:
+        raise Invalid(_("Choose a file."))
+    uploaded_target.upload(delivery, given.name, given.chunks(), actor=actor)
+    messages.success(request, _("The file is here: it is the target as soon as it is read."))
+    return redirect(request.path)
 
 
 def _context(delivery: Delivery, run: DeliveryRun | None, actor: Actor) -> dict[str, Any]:
@@ -93,7 +115,11 @@ def _context(delivery: Delivery, run: DeliveryRun | None, actor: Actor) -> dict[
 def _file(delivery: Delivery, actor: Actor) -> dict[str, Any]:
     """Return what is known of the file that a delivery is for: which of its columns holds the address."""
     kind = channels.of(delivery.message_type).address
-    found: dict[str, Any] = {"kind": kind, "columns": [], "problem": "", "address": ""}
+    loading = uploaded_target.loading(delivery)
+    found: dict[str, Any] = {"kind": kind, "columns": [], "problem": "", "address": "", "loading": loading}
+    found["waits"] = loading is not None and not loading.failed and loading.state in _UNDER_WAY
+    if found["waits"]:
+        return found
     if not file_target.table_of(delivery):
         return found
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 
@@ -18,7 +19,7 @@ from envoi.engine.testing import start as begin
 from envoi.kernel import clock as product_clock
 from envoi.kernel import options, query
 from envoi.kernel.config import TrackingConfig
-from envoi.kernel.errors import Invalid
+from envoi.kernel.errors import Conflict, Invalid, NotAllowed
 from envoi.kernel.models import Folder, Operator
 from envoi.kernel.options import DataType
 from envoi.kernel.query import Condition, Field, QueryDef
@@ -44,6 +45,7 @@ from envoi.packages.delivery.services import (
     file_target,
     quarantine,
     suppression,
+    uploaded_target,
 )
 from envoi.packages.delivery.services.content import preview
 from envoi.packages.delivery.testing import CONTENT, make_delivery
@@ -391,7 +393,62 @@ def test_the_page_of_the_target_says_which_column_holds_the_address(file: str) -
     }  # fmt: skip
     assert '<option value="first" selected>' in client.get(place).content.decode()
     empty = make_delivery({}, mapping="mapExternalFile")
-    assert "is a file that a workflow loads" in client.get(f"/deliveries/{empty.pk}/target").content.decode()
+    assert "is a file that is uploaded here" in client.get(f"/deliveries/{empty.pk}/target").content.decode()
+
+
+def test_a_file_is_uploaded_and_becomes_the_target(clock: Any) -> None:
+    client = Client()
+    client.force_login(Operator.objects.get(name="admin"), "django.contrib.auth.backends.ModelBackend")
+    client.post("/deliveries/new", {"label": "To a file", "template": _mail_template(), "file": "1"})
+    delivery = Delivery.objects.get(label="To a file")
+    assert delivery.mapping.name == "mapExternalFile"
+    address = f"/deliveries/{delivery.pk}/target"
+    assert "File with the addresses" in client.get(address).content.decode()
+
+    def upload(content: bytes, name: str = "people.csv") -> Any:
+        given = SimpleUploadedFile(name, content)
+        return client.post(address, {"do": "upload", "file": given})
+
+    folder = Path(settings.ENVOI.home) / "files" / "deliveries"
+    refused = upload(b"\0\0\0")
+    assert refused.status_code == 400
+    assert list(folder.iterdir()) == []
+    assert not uploads()
+    assert upload(FILE.encode()).status_code == 302
+    assert "The file is being read" in client.get(address).content.decode()
+    carry(*uploads(), clock)
+    page = client.get(address).content.decode()
+    assert '<option value="Adresse_e_mail" selected>' in page
+    delivery.refresh_from_db()
+    deliveries.change(delivery, CONTENT, actor=admin_actor())
+    run = analysed(delivery)
+    assert (told(delivery), delivery.to_deliver, run.pk) == ([], 5, delivery.run_id)
+    # Another file takes its place, also after an analysis.
+    assert upload(b"email\nann@one.example\n", "few.txt").status_code == 302
+    carry(uploads()[-1], clock)
+    delivery.refresh_from_db()
+    again = analysed(delivery)
+    assert [row[0] for row in log("broad_log", again).values()] == ["ann@one.example"]
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_file_is_the_target_of_nothing_else() -> None:
+    delivery = make_delivery()
+    with pytest.raises(Conflict, match="not for a file"):
+        uploaded_target.upload(delivery, "people.csv", [FILE.encode()], actor=admin_actor())
+    alone = make_delivery({}, mapping="mapExternalFile")
+    only_prepares = actor_of(make_operator("pat", (Right.PREPARE_DELIVERIES,)))
+    with pytest.raises(NotAllowed):
+        uploaded_target.upload(alone, "people.csv", [FILE.encode()], actor=only_prepares)
+    assert not uploads()
+
+
+def uploads() -> list[Workflow]:
+    return list(Workflow.objects.filter(internal_name__startswith="fileOf").order_by("pk"))
+
+
+def _mail_template() -> int:
+    return deliveries.find("mail", actor=admin_actor()).pk
 
 
 def test_at_the_time_of_the_delivery_with_links_but_without_a_mirror_page(
