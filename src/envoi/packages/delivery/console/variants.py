@@ -48,7 +48,9 @@ class Tongues:
 def tongues(delivery: Delivery) -> Tongues:
     """Return the languages of a delivery's content as its page shows them."""
     said = variants.read(delivery.variants)
-    default = _("Default: %(language)s") % {"language": name(said.language)} if said.language else _("Default")
+    default = (
+        _("Default: %(language)s") % {"language": name(said.language)} if said.language else _("Default")
+    )
     found = [Tongue("", default, not delivery.variant, "")]
     for code in sorted(said.of):
         texts = said.of[code]

@@ -5,6 +5,8 @@ it and gives it to the delivery, and shows what was read and what was rejected (
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -16,7 +18,7 @@ from envoi.engine.commands import Command
 from envoi.engine.definition import Activity, Definition, Transition
 from envoi.engine.models import Workflow
 from envoi.engine.scripts import FILES
-from envoi.kernel import folders
+from envoi.kernel import clock, folders
 from envoi.kernel.errors import Conflict, Invalid
 from envoi.kernel.folders import Access
 from envoi.kernel.rights import Actor, Right
@@ -28,6 +30,7 @@ FOLDER = "targetingWorkflows"
 PLACE = "deliveries"
 """Folder of uploaded files, below HOME/files, where workflows may read."""
 _PREFIX = "fileOf"
+_READ_WITHIN = timedelta(days=1)
 
 
 def upload(delivery: Delivery, name: str, pieces: Iterable[bytes], *, actor: Actor) -> Workflow:
@@ -69,15 +72,35 @@ def loading(delivery: Delivery) -> Workflow | None:
     return found.order_by("-workflow_id").first()
 
 
+def purge() -> int:
+    """Delete uploaded files older than a day: what they hold is in work tables since. Returns how many.
+
+    Each upload does so, and the nightly cleanup may.
+    """
+    old = clock.now().timestamp() - _READ_WITHIN.total_seconds()
+    gone = 0
+    for path in _place().iterdir():
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < old:
+                path.unlink()
+                gone += 1
+    return gone
+
+
 def _named(delivery: Delivery) -> str:
     return f"{_PREFIX}{delivery.pk}_"
 
 
-def _kept(name: str, pieces: Iterable[bytes]) -> Path:
+def _place() -> Path:
     folder = Path(settings.ENVOI.home) / FILES / PLACE
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _kept(name: str, pieces: Iterable[bytes]) -> Path:
+    purge()
     ending = Path(name).suffix[:8]
-    path = folder / f"{secrets.token_hex(8)}{ending if ending.isascii() and ending[1:].isalnum() else ''}"
+    path = _place() / f"{secrets.token_hex(8)}{ending if ending.isascii() and ending[1:].isalnum() else ''}"
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             for piece in pieces:

@@ -1,5 +1,6 @@
 """Deliveries to people who are in no table: the lines of a file that a workflow has loaded."""
 
+import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -423,13 +424,16 @@ def test_a_file_is_uploaded_and_becomes_the_target(clock: Any) -> None:
     deliveries.change(delivery, CONTENT, actor=admin_actor())
     run = analysed(delivery)
     assert (told(delivery), delivery.to_deliver, run.pk) == ([], 5, delivery.run_id)
-    # Another file takes its place, also after an analysis.
+    # Another file takes its place, also after an analysis; what was uploaded long ago is gone by then.
+    (first,) = folder.iterdir()
+    os.utime(first, (0, 0))
     assert upload(b"email\nann@one.example\n", "few.txt").status_code == 302
     carry(uploads()[-1], clock)
     delivery.refresh_from_db()
     again = analysed(delivery)
     assert [row[0] for row in log("broad_log", again).values()] == ["ann@one.example"]
-    assert len(list(folder.iterdir())) == 2
+    assert len(list(folder.iterdir())) == 1
+    assert not first.exists()
 
 
 def test_a_file_is_the_target_of_nothing_else() -> None:
