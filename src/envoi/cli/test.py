@@ -24,7 +24,7 @@ ALONE = ("-n", "--numprocesses", "--pdb", "--trace", "--collect-only", "--co", "
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST ARGUMENTS]")
 def test(install_peers: bool, arguments: tuple[str, ...]) -> None:
-    """Run the tests, in three processes; paths are given from the root of the clone.
+    """Run the tests, in two processes; paths are given from the root of the clone.
 
     They make their own databases and leave nothing behind. A test whose program is missing (chromium,
     postfix, dovecot, openssh, nginx, node) is skipped. `-m soak` runs the long forms. What ran, and which
@@ -41,8 +41,7 @@ def test(install_peers: bool, arguments: tuple[str, ...]) -> None:
 
         peers.install(say)
         os.environ["ENVOI_TEST_NO_SKIPS"] = "1"
-    # One more than the cores that it is meant for: a third of the time a test waits for another process.
-    several = () if any(word.startswith(ALONE) for word in arguments) else ("-n", "3")
+    several = () if any(word.startswith(ALONE) for word in arguments) else ("-n", "2")
     os.chdir(ROOT)
     sys.stdout.flush()
     os.execv(  # noqa: S606
